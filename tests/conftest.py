@@ -1,4 +1,4 @@
-"""What all tests share: shapes checked at run time in the method, an empty run store, one thread, a quiet hypothesis."""
+"""What all tests share: shapes checked at run time in the method, an empty store, one thread, a quiet hypothesis."""
 
 import os
 import shutil
@@ -10,8 +10,18 @@ import jaxtyping
 import pytest
 import torch
 
-METHOD = ("_checks", "attacks", "datasets", "losses", "models", "perturbations", "training")  # semcont.paper is left as it is
-_CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"  # an int may stand for a float, as in PEP 484
+METHOD = (
+    "_checks",
+    "attacks",
+    "datasets",
+    "losses",
+    "models",
+    "perturbations",
+    "training",
+)  # semcont.paper is left as it is
+_CHECKER = (
+    "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"  # an int may stand for a float, as in PEP 484
+)
 
 jaxtyping.install_import_hook([f"semcont.{module}" for module in METHOD], _CHECKER)
 torch.set_num_threads(1)
@@ -27,7 +37,9 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # one store for all workers, which 
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "unhooked: shapes are not checked at run time, so that the function's own check is what answers")
+    config.addinivalue_line(
+        "markers", "unhooked: shapes are not checked at run time, so that the function's own check is what answers"
+    )
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

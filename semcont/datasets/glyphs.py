@@ -17,7 +17,7 @@ JITTER = 2  # pixels that a digit may lie off the centre, in each direction
 INK = (5, 12)  # of 16: no opacity up to the first, full opacity from the second, linear between
 OPAQUE = 256  # full opacity
 CLASSES = tuple("0123456789")
-BLOCKS = {"train": range(0, 1100), "val": range(1100, 1400), "test": range(1400, 1797)}  # the same for every seed
+BLOCKS = {"train": range(1100), "val": range(1100, 1400), "test": range(1400, 1797)}  # the same for every seed
 COLUMNS = 3  # words that a `Layout` takes per image
 
 

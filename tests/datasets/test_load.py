@@ -37,7 +37,7 @@ def test_whole_numbers(option, value):
 
 def test_the_split_is_no_option():
     with pytest.raises(TypeError, match="split"):
-        load("photodigits", "test", **{"split": "val"})
+        load("photodigits", "test", split="val")
 
 
 def test_composing_imports_neither_scikit_learn_nor_scikit_image():
