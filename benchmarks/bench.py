@@ -1,7 +1,7 @@
 """What the method costs, against the plainest code that does the same. Run it with `make bench`.
 
-Every comparison is made in one process in turn, A B A B ..., and quoted as the median of the paired ratios with its range: absolute
-times depend on the machine and on what else it does.
+Every comparison is made in one process in turn, A B A B ..., and quoted as the median of the paired ratios with its
+range: absolute times depend on the machine and on what else it does.
 """
 
 import statistics
@@ -34,7 +34,10 @@ def paired(label: str, ours: Callable[[], object], other: Callable[[], object], 
     pairs = [(seconds(ours), seconds(other)) for _ in range(PAIRS)]
     ratios = sorted(a / b for a, b in pairs)
     middle = statistics.median(a for a, _ in pairs)
-    print(f"{label:<58}{middle:8.3f} s {per:<18} ratio {statistics.median(ratios):5.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})")
+    print(
+        f"{label:<58}{middle:8.3f} s {per:<18} "
+        f"ratio {statistics.median(ratios):5.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+    )
 
 
 def importing() -> None:
@@ -68,7 +71,9 @@ def attacking(model: torch.nn.Module, x: torch.Tensor, y: torch.Tensor) -> None:
             adv = (adv.detach() + 2 / 255 * gradient.sign()).clamp(x - 8 / 255, x + 8 / 255).clamp(0, 1)
         return adv
 
-    paired("PGD-10 / the same loop written out", lambda: semcont.pgd(model, x, y, **settings), plain, f"{len(x)} images")
+    paired(
+        "PGD-10 / the same loop written out", lambda: semcont.pgd(model, x, y, **settings), plain, f"{len(x)} images"
+    )
 
 
 def training(preset, data: semcont.ImageSet) -> None:
@@ -100,7 +105,11 @@ def main() -> None:
     x, y = data.float(slice(256)), data.labels[:256]
     perturbing(x)
     model = semcont.build(
-        preset.model.name, classes=10, width=preset.model.width, stem=preset.model.stem, generator=generator_for(0, "weights")
+        preset.model.name,
+        classes=10,
+        width=preset.model.width,
+        stem=preset.model.stem,
+        generator=generator_for(0, "weights"),
     ).eval()
     attacking(model, x.contiguous(memory_format=torch.channels_last), y)
     training(preset, data)

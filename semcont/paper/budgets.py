@@ -1,0 +1,128 @@
+"""What each section of the study may spend, and its own settings: one group of keys in a preset per section."""
+
+from dataclasses import dataclass
+
+
+def _at_least(group, least: float, *names: str) -> None:
+    """Raise `ValueError` for a key of `group` below `least`; None, for all there are, passes."""
+    for name in names:
+        value = getattr(group, name)
+        if value is not None and value < least:
+            raise ValueError(f"{name} must be at least {least}, not {value!r}")
+
+
+@dataclass(frozen=True)
+class Discontinuity:
+    """Section 2: Figs. 1 and 2."""
+
+    per_class: int = 50  # reference images per class; ImageNet's val set has 50
+    originals: int | None = None  # test images whose versions are ranked in the logits and by PCA; None for all
+    embedded: int = 40  # of them also by t-SNE and UMAP, which are slow
+
+    def __post_init__(self) -> None:
+        _at_least(self, 2, "per_class")  # one may be the image itself
+        _at_least(self, 1, "originals", "embedded")
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """Section 3: Eqs. 6 and 7, smoothness."""
+
+    images: int | None = 300  # test images whose input gradients are measured; None for all
+    step: float = 2  # of the curvature, in 1/255
+    maps: int = 4  # test images whose single pixels are shown
+
+    def __post_init__(self) -> None:
+        _at_least(self, 2, "images")
+        _at_least(self, 1, "maps")
+        if not self.step > 0:
+            raise ValueError(f"step must be above 0, not {self.step!r}")
+
+
+@dataclass(frozen=True)
+class Continuity:
+    """Section 4.2: Figs. 3 and 4."""
+
+    images: int | None = None  # test images; None for all
+    alphas: tuple[float, ...] = (0.0, 0.1, 1.0, 10.0, 100.0)  # Fig. 4; 0 is `base`
+    alpha_epochs: int | None = None  # of Fig. 4's networks; None for as many as the arms get
+
+    def __post_init__(self) -> None:
+        if len(set(self.alphas)) < 2 or min(self.alphas) < 0:
+            raise ValueError(f"alphas must be at least two weights of at least 0, not {list(self.alphas)}")
+        if self.alpha_epochs is not None and self.alpha_epochs < 1:
+            raise ValueError(f"alpha_epochs must be at least 1, not {self.alpha_epochs}")
+
+    def sweep(self) -> list[dict[str, float]]:
+        """The changes that make Fig. 4's networks of `c`, one dict for each alpha."""
+        shorter = {} if self.alpha_epochs is None else {"epochs": self.alpha_epochs}
+        return [{"alpha": alpha, **shorter} for alpha in self.alphas]
+
+
+@dataclass(frozen=True)
+class Features:
+    """Section 4.3: Figs. 5 to 10."""
+
+    images: int | None = None  # test images; None for all
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """Section 4.4: Table 2."""
+
+    images: int | None = None  # test images of Table 2; None for all
+    eps: tuple[float, ...] = (0, 1, 2, 4, 8, 16)  # radii of the curve, in 1/255
+    curve_images: int | None = 400  # test images of the curve
+    audit_images: int | None = 200  # test images of the audit
+    audit_steps: int = 50  # PGD steps of the audit
+    audit_restarts: int = 2
+    audit_far: float = 64  # in 1/255: a radius at which no network may withstand
+    lengths: tuple[int, ...] = ()  # further training lengths in epochs for `adv` and `adv+c`, beside training.epochs
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "images", "curve_images", "audit_images", "audit_steps", "audit_restarts", "audit_far")
+        if not self.eps or min(self.eps) < 0 or max(self.eps) > 255:
+            raise ValueError(f"eps must be radii from 0 to 255, at least one, not {list(self.eps)}")
+        if any(epochs < 1 for epochs in self.lengths):
+            raise ValueError(f"lengths must be numbers of epochs of at least 1, not {list(self.lengths)}")
+
+
+@dataclass(frozen=True)
+class Interpretability:
+    """Section 4.5: Figs. 11 to 13."""
+
+    images: int = 100  # test images whose maps are measured
+    rows: int = 5  # of them in a figure
+    steps: int = 32  # points along the path of Integrated Gradients
+    samples: int = 200  # altered images per LIME explanation
+    superpixels: int = 40  # asked of SLIC, which makes about 26
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "images", "rows", "steps", "samples", "superpixels")
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Section 4.6: Table 3."""
+
+    train: int = 1000  # images of a target with splits
+    test: int = 1000
+    epochs: int = 10  # of the full fine-tune
+    faces_epochs: int = 20  # of a fold of the faces
+    lr: float = 0.1  # peak of the fine-tune's schedule
+    folds: int = 5  # of the faces
+    repeats: int = 2
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "train", "test", "epochs", "faces_epochs", "repeats")
+        _at_least(self, 2, "folds")
+        if not self.lr > 0:
+            raise ValueError(f"lr must be above 0, not {self.lr!r}")
+
+
+@dataclass(frozen=True)
+class Fairness:
+    """Section 4.7: Fig. 14, Table 4."""
+
+    train: int = 4000  # ColorDigits images
+    epochs: int = 5

@@ -1,0 +1,342 @@
+"""The store of trained networks and of what was measured on them.
+
+A run is named by what determines its weights: training settings, arm, seed, changes, the data's fingerprint and
+`training.RECIPE`. Finished runs are loaded, broken ones resumed, and nothing is trusted for merely being there.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Generator, nn
+
+from .. import attacks, datasets, losses, models, training
+from . import devices, paths, store
+from .measurements import Measurement
+from .presets import Preset, changed
+from .strict import SettingsError, nearest
+
+_WEIGHTS, _HISTORY, _SETTINGS, _RECORD, _CHECKPOINT = (
+    "weights.safetensors",
+    "history.csv",
+    "settings.json",
+    "record.json",
+    "checkpoint.json",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One trained network: what determines it, and where its files lie. `preset` holds the changes applied."""
+
+    preset: Preset
+    arm: str
+    seed: int
+    changes: dict[str, Any]
+    key: str
+    folder: Path
+    record: dict[str, Any]
+    device: str = "cpu"
+
+    def model(self, device: str | None = None) -> nn.Module:
+        """The network in eval mode, fresh from the file."""
+        from safetensors.torch import load_file
+
+        network = _network(self.preset, len(self.record["classes"]), None)
+        network.load_state_dict(load_file(self.folder / _WEIGHTS))
+        return network.to(device or self.device).eval()
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """One row per epoch: loss and its terms, training and validation accuracy, accuracy under attack, lr."""
+        return pd.read_csv(self.folder / _HISTORY)
+
+    def images(self, split: str, **options) -> datasets.ImageSet:
+        """A split of the data set that this run was trained on; options as in `semcont.load`, e.g. `rho=0.0`."""
+        return split_of(self.preset, split, **options).to(self.device)
+
+    def generator(self, name: str) -> Generator:
+        """A generator for measuring, seeded by (seed, name): no two uses share a stream."""
+        return Generator().manual_seed(int(store.digest([self.seed, name], 15), 16))
+
+
+def split_of(preset: Preset, split: str, **options) -> datasets.ImageSet:
+    """A split of the preset's data set, with the preset's sizes and options unless others are given."""
+    data = preset.data
+    settings = {"seed": data.seed, "n": getattr(data, split, None)}
+    if data.rho is not None:
+        settings["rho"] = data.rho
+    return _loaded(data.name, split, tuple(sorted((settings | options).items())))
+
+
+@lru_cache(maxsize=16)
+def _loaded(name: str, split: str, options: tuple) -> datasets.ImageSet:
+    return datasets.load(name, split, **dict(options))
+
+
+def trained(preset: Preset, arm: str, seed: int, *, device: str | None = None, **changes) -> Run:
+    """The run of that arm and seed: loaded where it is finished, resumed where it was broken off, else trained.
+
+    `changes` are named settings of training that differ from the preset's (`alpha=0.1`, `data="color_digits"`,
+    `epochs=5`,
+    ...), and `start=run`, to begin with another run's weights (with a fresh head where the classes differ). An arm
+    whose
+    weight is 0 is its plain arm. Raises `SettingsError` for an unknown arm or change, `BrokenStore` for a truncated,
+    altered or foreign file, `TrainingError` where the loss is not finite.
+    """
+    preset, arm, changes, start = _resolved(preset, arm, seed, changes)
+    device = devices.resolve(device or "auto")
+    data = split_of(preset, "train")
+    settings = plan(preset, arm, seed) | {"fingerprint": data.fingerprint, "start": start.key if start else None}
+    key = store.digest(settings)
+    folder = paths.runs() / f"{arm}-s{seed}-{key}"
+    with store.locked(paths.runs() / "locks" / f"{key}.lock"):
+        if not (folder / _RECORD).is_file():
+            with devices.threads(preset.threads):
+                _train(preset, arm, seed, data, settings, folder, device, start)
+        record = _verified(folder, settings)
+    return Run(preset, arm, seed, changes, key, folder, record, device)
+
+
+def _resolved(preset: Preset, arm: str, seed: int, changes: dict) -> tuple[Preset, str, dict, Run | None]:
+    if arm not in losses.ARMS:
+        raise SettingsError(f"unknown arm {arm!r}{nearest(arm, losses.ARMS)} (one of {', '.join(losses.ARMS)})")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise SettingsError(f"seed must be an integer of at least 0, not {seed!r}")
+    start = changes.pop("start", None)
+    if start is not None and not isinstance(start, Run):
+        raise SettingsError(f"start must be a run, not {start!r}")
+    preset = changed(preset, changes)
+    weight = losses.ARMS[arm].weight
+    if weight and getattr(preset.constraint, weight) == 0 and not preset.constraint.forward_both:
+        arm = losses.plain_arm(arm)
+    return preset, arm, changes, start
+
+
+def plan(preset: Preset, arm: str, seed: int) -> dict[str, Any]:
+    """What determines a run's weights, less the data's fingerprint and the start: only what this arm uses."""
+    settings = asdict(preset)
+    kind = losses.ARMS[arm]
+    constraint = settings["constraint"]
+    used = {"forward_both"} | ({kind.weight, "reduction", "detach"} if kind.weight else set())
+    used |= {"photometric": {"level", "use_hue"}, "gaussian": {"sigma"}}.get(kind.perturbation, set())
+    training_settings = {k: v for k, v in settings["training"].items() if k != "monitor"}
+    return {
+        "recipe": training.RECIPE,
+        "arm": arm,
+        "seed": seed,
+        "data": settings["data"],
+        "model": settings["model"],
+        "training": training_settings,
+        "constraint": {name: constraint[name] for name in sorted(used)},
+        "attack": settings["attack"] if kind.perturbation == "pgd" else None,
+    }
+
+
+def _network(preset: Preset, classes: int, generator: Generator | None) -> nn.Module:
+    m = preset.model
+    return models.build(m.name, classes=classes, width=m.width, stem=m.stem, norm=m.norm, generator=generator)
+
+
+def _start_weights(preset: Preset, data: datasets.ImageSet, seed: int, start: Run | None) -> nn.Module:
+    generator = training.generator_for(seed, "weights")
+    if start is None:
+        return _network(preset, len(data.classes), generator)
+    network = start.model("cpu")
+    if len(start.record["classes"]) != len(data.classes) or start.preset.data.name != preset.data.name:
+        models.replace_head(network, len(data.classes), generator)
+    return network
+
+
+def objective_of(preset: Preset, arm: str) -> losses.Objective:
+    """The objective that a preset trains an arm with."""
+    return losses.Objective(arm, **asdict(preset.constraint), attack=preset.attack.in_pixels())
+
+
+def _train(preset, arm, seed, data, settings, folder, device, start) -> None:
+    from time import perf_counter
+
+    from safetensors.torch import save_file
+
+    began = perf_counter()
+    folder.mkdir(parents=True, exist_ok=True)
+    network = _start_weights(preset, data, seed, start).to(device)
+    resume = _resumable(folder, settings)
+    spent = resume.pop("seconds") if resume else 0.0
+    store.write_json(folder / _SETTINGS, settings)
+    with _progress(arm, seed, preset.training.epochs, resume["epoch"] if resume else 0) as bar:
+
+        def on_epoch(state: dict) -> None:
+            _save_checkpoint(folder, state | {"seconds": spent + perf_counter() - began})
+            bar.set_postfix_str(f"loss {state['history'][-1]['loss']:.3f}")
+            bar.update()
+
+        history = training.fit(
+            network,
+            data,
+            objective_of(preset, arm),
+            preset.training,
+            seed=seed,
+            resume=resume,
+            on_epoch=on_epoch,
+            monitor=_monitor(preset, device),
+        )
+    weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    store.write_whole(folder / _WEIGHTS, lambda part: save_file(weights, part))
+    store.write_whole(folder / _HISTORY, lambda part: pd.DataFrame(history).to_csv(part, index=False))
+    files = {name: store.sha256(folder / name) for name in (_WEIGHTS, _HISTORY, _SETTINGS)}
+    record = {"settings": settings, "classes": list(data.classes), "files": files}
+    record |= {"seconds": round(spent + perf_counter() - began, 2), **store.provenance(device, preset.threads)}
+    store.write_json(folder / _RECORD, record)
+    for leftover in [*folder.glob("checkpoint*"), *folder.glob("*.part")]:
+        leftover.unlink(missing_ok=True)
+
+
+def _progress(arm: str, seed: int, epochs: int, done: int):
+    import os
+
+    from tqdm import tqdm
+
+    label = f"training {arm}, seed {seed}"
+    return tqdm(
+        total=epochs, initial=done, desc=label, unit="epoch", leave=False, disable="SEMCONT_BATCH" in os.environ
+    )
+
+
+def _monitor(preset: Preset, device: str) -> Callable[[nn.Module], dict[str, float]] | None:
+    """Validation accuracy, and under the evaluation's attack on the first `monitor` images, after each epoch."""
+    if "val" not in datasets.splits(preset.data.name):
+        return None
+    val = split_of(preset, "val").to(device)
+    attacked = val.select(slice(preset.training.monitor))
+
+    def monitor(network: nn.Module) -> dict[str, float]:
+        row = {"val_accuracy": float((predict(network, val).argmax(1) == val.labels).double().mean())}
+        if len(attacked):
+            settings = preset.evaluation.in_pixels()
+            row["val_attacked"] = attacks.robust_accuracy(network, attacked.float(), attacked.labels, **settings)
+        return row
+
+    return monitor
+
+
+@torch.no_grad()
+def predict(network: nn.Module, images: datasets.ImageSet | torch.Tensor, batch_size: int = 500) -> torch.Tensor:
+    """The logits (n, k) of a set of images, or of float images in [0, 1], batch by batch."""
+    pieces = []
+    for begin in range(0, len(images), batch_size):
+        rows = slice(begin, begin + batch_size)
+        x = images[rows] if isinstance(images, torch.Tensor) else images.float(rows)
+        pieces.append(network(x.contiguous(memory_format=torch.channels_last)))
+    return torch.cat(pieces)
+
+
+# --- checkpoints and checks -------------------------------------------------------------------------------------------
+
+
+def _remedy(folder: Path) -> str:
+    return f"delete the folder {folder} and run again to train it anew"
+
+
+def _save_checkpoint(folder: Path, state: dict) -> None:
+    path = folder / f"checkpoint-{state['epoch']:04d}.pt"
+    store.write_whole(path, lambda part: torch.save(state, part))
+    store.write_json(folder / _CHECKPOINT, {"file": path.name, "sha256": store.sha256(path)})
+    for older in folder.glob("checkpoint-*.pt"):
+        if older != path:
+            older.unlink()
+
+
+def _resumable(folder: Path, settings: dict) -> dict | None:
+    """The last checkpoint of a broken run, verified; None where there is none."""
+    if not any(not file.name.endswith(".part") for file in folder.iterdir()):
+        return None
+    if (folder / _SETTINGS).is_file():
+        _same_settings(folder, store.read_json(folder / _SETTINGS, _remedy(folder)), settings)
+    expected = {}
+    if (folder / _CHECKPOINT).is_file():
+        named = store.read_json(folder / _CHECKPOINT, _remedy(folder))
+        expected = {named["file"]: named["sha256"]}
+    finished = (
+        _SETTINGS,
+        _CHECKPOINT,
+        _WEIGHTS,
+        _HISTORY,
+    )  # a kill may come before the record or after the new checkpoint
+    others = lambda name: name in finished or (name.startswith("checkpoint-") and name.endswith(".pt"))  # noqa: E731
+    store.check_files(folder, expected, others, _remedy(folder))
+    if not expected:
+        return None
+    return torch.load(folder / next(iter(expected)), map_location="cpu", weights_only=True)
+
+
+def _same_settings(folder: Path, found: dict, settings: dict) -> None:
+    if store.digest(found) != store.digest(settings):
+        raise store.BrokenStore(f"{folder / _SETTINGS} belongs to another run: {_remedy(folder)}")
+
+
+def _verified(folder: Path, settings: dict) -> dict:
+    record = store.read_json(folder / _RECORD, _remedy(folder))
+    if not isinstance(record, dict) or not {"settings", "files", "classes"} <= set(record):
+        raise store.BrokenStore(f"{folder / _RECORD} is not a run's record: {_remedy(folder)}")
+    _same_settings(folder, record["settings"], settings)
+    if set(record["files"]) != {_WEIGHTS, _HISTORY, _SETTINGS}:
+        raise store.BrokenStore(f"{folder / _RECORD} names other files than a run has: {_remedy(folder)}")
+    allowed = (_RECORD, "measured")
+    leftovers = lambda name: name in allowed or name.startswith("checkpoint")  # noqa: E731
+    store.check_files(folder, record["files"], leftovers, _remedy(folder))
+    return record
+
+
+# --- measurements -----------------------------------------------------------------------------------------------------
+
+
+def measured(run: Run, function: Measurement, **settings) -> pd.DataFrame:
+    """`function(run, **settings)`, cached under the run, the function's name and version, and the settings.
+
+    Columns `arm` and `seed` come first. Settings are plain values. Raises `BrokenStore` for a damaged table.
+    """
+    if not isinstance(function, Measurement):
+        raise SettingsError(
+            f"{getattr(function, '__name__', function)!r} is not a measurement: decorate it with @measurement"
+        )
+    settings = function.complete(settings)
+    name = f"{function.name}-{store.digest({'version': function.version, 'settings': settings})}"
+    folder = run.folder / "measured"
+    table, note = folder / f"{name}.parquet", folder / f"{name}.json"
+    with store.locked(paths.runs() / "locks" / f"{run.key}-{name}.lock"):
+        if not note.is_file():
+            with devices.threads(run.preset.threads):
+                result = function(run, **settings)
+            store.write_whole(table, result.reset_index(drop=True).to_parquet)
+            about = {"function": function.name, "version": function.version, "settings": settings}
+            store.write_json(
+                note, about | {"sha256": store.sha256(table)} | store.provenance(run.device, run.preset.threads)
+            )
+        about = store.read_json(note, f"delete {note} and run again to measure it anew")
+        store.check_files(
+            folder,
+            {table.name: about.get("sha256", "")},
+            lambda _: True,
+            f"delete {note} and run again to measure it anew",
+        )
+    result = pd.read_parquet(table)
+    label = {"arm": run.arm, "seed": run.seed} | {k: v for k, v in _varied(run).items() if k not in result}
+    for place, (column, value) in enumerate(label.items()):
+        if column not in result:
+            result.insert(place, column, value)
+    return result
+
+
+def _varied(run: Run) -> dict[str, Any]:
+    """The changes of a run as columns, so that tables of several runs can be told apart."""
+    return {name: value for name, value in run.changes.items() if isinstance(value, int | float | str)}
+
+
+def on_device(run: Run, device: str) -> Run:
+    """The same run, measured on another device."""
+    return replace(run, device=devices.resolve(device))
