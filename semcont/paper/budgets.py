@@ -108,9 +108,9 @@ class Transfer:
     train: int = 1000  # images of a target with splits
     test: int = 1000
     epochs: int = 10  # of the full fine-tune
-    faces_epochs: int = 20  # of a fold of the faces
-    lr: float = 0.1  # peak of the fine-tune's schedule
-    folds: int = 5  # of the faces
+    faces_epochs: int = 40  # on a fold of the faces
+    lr: float = 0.03  # peak of the fine-tune's schedule
+    folds: int = 5  # of the faces; trained on one, tested on the others
     repeats: int = 2
 
     def __post_init__(self) -> None:
@@ -124,5 +124,9 @@ class Transfer:
 class Fairness:
     """Section 4.7: Fig. 14, Table 4."""
 
-    train: int = 4000  # ColorDigits images
-    epochs: int = 5
+    train: int = 1000  # ColorDigits images
+    test: int = 1000
+    epochs: int = 10
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "train", "test", "epochs")

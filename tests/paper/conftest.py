@@ -17,6 +17,7 @@ model: {name: resnet18-slim3, width: 4, stem: cifar-stride2}
 training: {epochs: 1, batch_size: 30, monitor: 0}
 constraint: {alpha: 1.0}
 attack: {eps: 8, step_size: 5, steps: 1}
+fairness: {train: 60, test: 20, epochs: 1}
 """
 
 PARAMETERS = """preset: str = "tiny"  # presets/tiny.yaml

@@ -1,0 +1,143 @@
+"""What a preset's paper needs, as plain data: which networks to train, which notebook reads which, from which files.
+
+The Snakefile draws its rules from the plan made here.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .. import losses
+from . import dependencies, fairness, paths
+from .presets import Preset, changed, load_preset
+
+CLAIMS = "09_claims"  # reads the other notebooks' records
+
+
+class Job(NamedTuple):
+    """One network to train: an arm, a seed, and named changes to the preset's training."""
+
+    arm: str
+    seed: int
+    changes: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def change(self) -> str:
+        """The changes in file names: `alpha=0.1,epochs=5`, or `plain`."""
+        return ",".join(self.words) or "plain"
+
+    @property
+    def words(self) -> list[str]:
+        """The changes as `semcont train` takes them."""
+        texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in self.changes}
+        return [f"{name}={text}" for name, text in texts.items()]
+
+    @property
+    def name(self) -> str:
+        """`adv+c-s0-plain`, `c-s0-alpha=0.1`."""
+        return f"{self.arm}-s{self.seed}-{self.change}"
+
+
+# --- which networks a notebook reads ----------------------------------------------------------------------------------
+
+
+def arms(preset: Preset) -> list[Job]:
+    """Every arm on every seed."""
+    return [Job(arm, seed) for arm in preset.arms for seed in range(preset.seeds)]
+
+
+def alphas(preset: Preset) -> list[Job]:
+    """Fig. 4's sweep of `c`; 0 is `base`, the preset's own alpha the plain `c`."""
+    jobs = []
+    for changes in preset.continuity.sweep():
+        alpha, others = changes["alpha"], {name: value for name, value in changes.items() if name != "alpha"}
+        known = {0: ("base", others), preset.constraint.alpha: ("c", others)}
+        arm, changes = known.get(alpha, ("c", changes))
+        jobs += [Job(arm, seed, tuple(changes.items())) for seed in range(preset.seeds)]
+    return jobs
+
+
+def lengths(preset: Preset) -> list[Job]:
+    """The adversarial arms at further training lengths (notebook 05)."""
+    trained_so = [(arm, n) for arm in ("adv", "adv+c") if arm in preset.arms for n in preset.robustness.lengths]
+    return [Job(arm, seed, (("epochs", n),)) for arm, n in trained_so for seed in range(preset.seeds)]
+
+
+def colours(preset: Preset) -> list[Job]:
+    """Section 4.7's networks on ColorDigits."""
+    return [Job(arm, seed, tuple(changes.items())) for arm, seed, changes in fairness.training_jobs(preset)]
+
+
+NEEDS = {
+    "03_continuity": (arms, alphas),
+    "05_robustness": (arms, lengths),
+    "08_fairness": (colours,),
+    CLAIMS: (),
+}
+
+
+def training_jobs(preset: Preset, notebook: str | None = None) -> list[Job]:
+    """The networks that a notebook reads, each once (None: all of them); the preset's arms where `NEEDS` is silent."""
+    needs = (
+        {need for needs in [(arms,), *NEEDS.values()] for need in needs}
+        if notebook is None
+        else NEEDS.get(notebook, (arms,))
+    )
+    jobs = {job for need in needs for job in need(preset)}
+    return sorted(jobs, key=lambda job: (-passes(preset, job), job.name))
+
+
+def passes(preset: Preset, job: Job) -> int:
+    """Forward passes of the training: its length beside the others', so that the longest start first."""
+    own, perturbation = changed(preset, dict(job.changes)), losses.ARMS[job.arm].perturbation
+    per_image = {"none": 1, "pgd": 2 + own.attack.steps}.get(perturbation, 2)
+    return (own.data.train or 1) * own.training.epochs * per_image
+
+
+# --- the plan ---------------------------------------------------------------------------------------------------------
+
+
+def make_plan(name: str) -> dict[str, Any]:
+    """The whole graph of a preset, a name or a YAML file; paths are relative to the checkout where they lie in it."""
+    preset = load_preset(name)
+    is_file = name.endswith((".yaml", ".yml"))
+    settings = Path(name).resolve() if is_file else paths.resource(f"presets/{name}.yaml")
+    notebooks = sorted(paths.notebooks().glob("[0-9][0-9]_*.ipynb"))
+    if not notebooks:
+        raise paths.NoCheckout(f"there are no notebooks in {paths.notebooks()}")
+    jobs = {job.name: job for notebook in notebooks for job in training_jobs(preset, notebook.stem)}
+    return {
+        "preset": preset.name,
+        "argument": str(settings) if is_file else name,
+        "reports": _relative(paths.reports(preset.name))[0],
+        "threads": preset.threads,
+        "train": {name: _train(preset, job) for name, job in jobs.items()},
+        "report_inputs": _relative(*_report_files()),
+        "train_inputs": _relative(settings, *dependencies.closure(dependencies.PACKAGE / "paper" / "runs.py")),
+        "notebooks": {notebook.stem: _notebook(preset, notebook, settings) for notebook in notebooks},
+    }
+
+
+def _train(preset: Preset, job: Job) -> dict[str, Any]:
+    return {"arm": job.arm, "seed": job.seed, "changes": job.words, "priority": passes(preset, job)}
+
+
+def _notebook(preset: Preset, notebook: Path, settings: Path) -> dict[str, Any]:
+    is_claims = notebook.stem == CLAIMS
+    ledger = sorted(paths.resource("paper/claims.yaml").parent.glob("*.yaml")) if is_claims else []
+    return {
+        "path": _relative(notebook)[0],
+        "inputs": _relative(notebook, settings, *dependencies.of_notebook(notebook), *ledger),
+        "train": [job.name for job in training_jobs(preset, notebook.stem)],
+        "records": is_claims,
+    }
+
+
+def _report_files() -> list[Path]:
+    study = dependencies.PACKAGE / "paper"
+    return [study / "report.py", *sorted(path for path in (study / "templates").rglob("*") if path.is_file())]
+
+
+def _relative(*files: Path) -> list[str]:
+    root = paths.root()
+    return [str(path.relative_to(root)) if path.is_relative_to(root) else str(path) for path in files]
