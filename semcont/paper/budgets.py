@@ -108,7 +108,7 @@ class Transfer:
     train: int = 1000  # images of a target with splits
     test: int = 1000
     epochs: int = 10  # of the full fine-tune
-    faces_epochs: int = 40  # on a fold of the faces
+    faces_epochs: int = 20  # on a fold of the faces
     lr: float = 0.03  # peak of the fine-tune's schedule
     folds: int = 5  # of the faces; trained on one, tested on the others
     repeats: int = 2

@@ -1,0 +1,108 @@
+"""What a claim of the ledger finds in the records of the notebooks: its measure, and the two arms side by side."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from . import paths
+from .ledger import Claim, load_claims
+
+
+class Missing(LookupError):
+    """A claim's evidence is not there; the message says which part."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The evidence for one claim: `rows` has columns label, seed, case, value, low, high, n."""
+
+    unit: str
+    references: Mapping[str, float]
+    rows: pd.DataFrame
+
+    @property
+    def seeds(self) -> int:
+        """Trained networks per arm."""
+        return self.rows["seed"].nunique()
+
+    def of(self, label: str) -> pd.DataFrame:
+        """The rows of one arm, by seed and case, in the record's order."""
+        return self.rows[self.rows["label"] == label].set_index(["seed", "case"])
+
+
+def gather(preset: str, seed: int = 0, device: str = "auto") -> list[str]:
+    """Run the notebooks whose record under `preset` is missing, so that the ledger can be read alone; name them.
+
+    Raises what `execute.run` raises: `NotebookFailed` names notebook and cell.
+    """
+    from . import execute
+    from .presets import load_preset
+
+    folder = paths.reports(load_preset(preset).name)
+    needed = sorted({claim.notebook for claim in load_claims() if claim.tested})
+    missing = [name for name in needed if not (folder / f"{name}.json").is_file()]
+    for number, name in enumerate(missing, 1):
+        print(f"{number} of {len(missing)}: {name} has no record yet, so it runs now")
+        execute.run(execute.prepare(name, [f"preset={preset}", f"seed={seed}", f"device={device}"]))
+    return missing
+
+
+def find(claim: Claim, preset: str) -> Found:
+    """The measure that a tested claim reads, from its notebook's record under `preset`.
+
+    Raises `Missing` and says what is not there: the record, the measure, or an arm.
+    """
+    path = paths.reports(preset) / f"{claim.notebook}.json"
+    if not path.is_file():
+        raise Missing(f"no record {path.name}: run `semcont run {claim.notebook} preset={preset}`")
+    try:
+        entry = json.loads(path.read_text(encoding="utf-8"))["results"]["evidence"][claim.metric]
+        rows = pd.DataFrame(entry["rows"]).reindex(columns=["label", "seed", "case", "value", "low", "high", "n"])
+        unit, references = entry["unit"], entry["references"]
+    except json.JSONDecodeError:
+        raise Missing(f"the record {path.name} is not valid JSON: run the notebook again") from None
+    except (KeyError, TypeError, ValueError):
+        raise Missing(f"the record {path.name} holds no measure {claim.metric!r}") from None
+    if rows["value"].isna().any() or rows.empty:
+        raise Missing(f"{claim.metric!r} in {path.name} has a row without a value: run the notebook again")
+    for label in claim.arms:
+        if label not in set(rows["label"]):
+            raise Missing(f"{claim.metric!r} in {path.name} has no row for {label}")
+    # Absent seeds and cases get a value, because pandas drops empty group labels.
+    rows = (
+        rows.astype({"case": object}).fillna({"seed": 0, "case": ""}).astype({"seed": int, "low": float, "high": float})
+    )
+    return Found(unit, references, rows[rows["label"].isin(claim.arms)] if claim.arms else rows)
+
+
+def pairs(claim: Claim, found: Found) -> pd.DataFrame:
+    """First and second arm side by side, one row per seed and case, with their difference and their ratio.
+
+    Columns: seed, case, first, second; difference, low, high; ratio, ratio_low, ratio_high (NaN where a value is not
+    positive). The intervals speak of test-set noise alone. Raises `Missing` where the arms do not have the same seeds
+    and cases.
+    """
+    first, second = (found.of(label)[["value", "low", "high"]] for label in claim.arms)
+    if set(first.index) != set(second.index):
+        raise Missing(f"{claim.metric!r} does not have the same seeds and cases for {' and '.join(claim.arms)}")
+    second = second.loc[first.index]
+    difference = _difference(first, second)
+    ratio = np.exp(_difference(np.log(first.where(first > 0)), np.log(second.where(second > 0))))
+    table = {"first": first["value"], "second": second["value"], "difference": difference["value"]}
+    table |= {"low": difference["low"], "high": difference["high"], "ratio": ratio["value"]}
+    return pd.DataFrame(table | {"ratio_low": ratio["low"], "ratio_high": ratio["high"]}).reset_index()
+
+
+def _difference(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
+    """value, low and high of a difference by Newcombe's square-and-add of the two arms' own intervals.
+
+    Newcombe, Statistics in Medicine 17 (1998), method 10. It takes the arms' images as independent although they are
+    the same, so it is wide rather than narrow.
+    """
+    value = first["value"] - second["value"]
+    below = (first["value"] - first["low"]) ** 2 + (second["high"] - second["value"]) ** 2
+    above = (first["high"] - first["value"]) ** 2 + (second["value"] - second["low"]) ** 2
+    return pd.DataFrame({"value": value, "low": value - below**0.5, "high": value + above**0.5})

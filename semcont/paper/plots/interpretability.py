@@ -1,0 +1,153 @@
+"""Figures of section 4.5."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.patheffects import withStroke
+
+from ...datasets import ImageSet
+from . import style
+
+LOOKS = {
+    "ig": ("magma", "none", "strongest"),
+    "gradcam": ("magma", "none", "strongest"),
+    "lime": ("RdBu_r", "against", "for the class"),
+}
+PANELS = (("ig", "energy"), ("gradcam", "energy"), ("lime", "energy"), ("ig", "roughness"))
+TITLES = {"ig": "Integrated Gradients", "gradcam": "GradCAM", "lime": "LIME"}
+
+
+def attribution_maps(
+    table: pd.DataFrame, images: ImageSet, explanation: str = "ig", axes: np.ndarray | None = None
+) -> np.ndarray:
+    """Fig. 11, 12 or 13: an image a row, with the object outlined, then its map for each arm (of the first seed).
+
+    `table` is what `interpretability.maps` returns, `images` the test split. Each map is scaled by its own largest
+    value (Integrated Gradients: 99th percentile, since single pixels stand out), so maps show where, not how much. The
+    number under a map is its energy on the object over the object's share of the area.
+    """
+    table = table[table["seed"] == table["seed"].iloc[0]]
+    arms, chosen = style.arm_order(table), table["image"].unique().tolist()
+    if axes is None:
+        _, axes = style.panels(len(chosen), len(arms) + 1, size=(1.32, 1.42))
+    shown = images.select(chosen)
+    pictures = shown.images.permute(0, 2, 3, 1).cpu().numpy() / 255
+    for r, image in enumerate(chosen):
+        mask = None if shown.masks is None else shown.masks[r].cpu().numpy()
+        _picture(axes[r, 0], pictures[r], mask)
+        axes[r, 0].set_ylabel(shown.classes[int(shown.labels[r])], fontsize=8.5, rotation=0, ha="right", va="center")
+        for k, arm in enumerate(arms):
+            rows = table[(table["arm"] == arm) & (table["image"] == image)]
+            _map(axes[r, k + 1], rows, pictures[r], mask, explanation)
+    for ax, title in zip(axes[0], ["image", *(style.ARM_LABELS[arm] for arm in arms)], strict=True):
+        ax.set_title(title, fontsize=9, loc="center")
+    _key(axes, explanation)
+    return axes
+
+
+def _key(axes: np.ndarray, explanation: str) -> None:
+    """The colours' meaning, under the maps."""
+    colours, low, high = LOOKS[explanation]
+    key = axes[0, 0].figure.colorbar(
+        ScalarMappable(cmap=colours), ax=list(axes[:, 1:].flat), location="bottom", shrink=0.4, aspect=28, pad=0.02
+    )
+    key.set_ticks([0, 1], labels=[low, high])
+    key.ax.tick_params(length=0, labelsize=8)
+    key.outline.set_visible(False)
+
+
+def _bare(ax: Axes) -> None:
+    ax.set(xticks=[], yticks=[])
+    ax.grid(False)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+
+
+def _outline(ax: Axes, mask: np.ndarray | None, colour: str) -> None:
+    """The border of the object, along the pixels' edges."""
+    if mask is not None:
+        fine = np.kron(mask, np.ones((8, 8)))
+        extent = (-0.5, mask.shape[1] - 0.5, -0.5, mask.shape[0] - 0.5)
+        lines = ax.contour(fine, levels=[0.5], colors=colour, linewidths=0.9, extent=extent)
+        if colour != "#111111":
+            lines.set_path_effects([withStroke(linewidth=2, foreground="#222222", alpha=0.55)])
+
+
+def _picture(ax: Axes, picture: np.ndarray, mask: np.ndarray | None) -> None:
+    ax.imshow(picture, interpolation="nearest")
+    _outline(ax, mask, "white")
+    _bare(ax)
+
+
+def _map(ax: Axes, rows: pd.DataFrame, picture: np.ndarray, mask: np.ndarray | None, explanation: str) -> None:
+    values = rows.pivot(index="row", columns="column", values="value").to_numpy()
+    size = np.abs(values)
+    top = max(np.percentile(size, 99) if explanation == "ig" else size.max(), 1e-30)
+    ax.imshow(
+        values, cmap=LOOKS[explanation][0], vmin=-top if explanation == "lime" else 0, vmax=top, interpolation="nearest"
+    )
+    _outline(ax, mask, "#111111" if explanation == "lime" else "#7fe3ff")
+    _bare(ax)
+    if "energy" in rows:
+        ax.set_xlabel(f"{rows['energy'].iloc[0]:.1f} ×", fontsize=8, labelpad=1.5)
+
+
+def attribution_focus(table: pd.DataFrame, axes: np.ndarray | None = None) -> np.ndarray:
+    """Energy of the three methods, and roughness of Integrated Gradients, per arm with intervals.
+
+    `table` is what `interpretability.summary` returns. A dashed line is 1, a map that prefers no place; a dotted one is
+    a network with random weights, where it was explained, too. Several seeds are dots beside each other.
+    """
+    if axes is None:
+        _, axes = style.panels(1, len(PANELS), size=(2.15, 2.7))
+    axes = np.ravel(axes)
+    for ax, (explanation, measure) in zip(axes, PANELS, strict=True):
+        rows = table[(table["explanation"] == explanation) & (table["measure"] == measure)]
+        _dots(ax, rows[rows["weights"] == "trained"])
+        if measure == "energy":
+            ax.axhline(1, color="#444444", linewidth=1, linestyle=(0, (4, 2)), zorder=1)
+        for value in rows[rows["weights"] == "random"]["value"]:
+            ax.axhline(value, color=style.MUTED, linewidth=1.1, linestyle=":", zorder=1)
+            _note(ax, value, "random weights" if ax is axes[0] else "")
+        ax.set_title(TITLES[explanation])
+    energies = axes[: len(PANELS) - 1]
+    for ax in energies[1:]:
+        ax.sharey(energies[0])
+    low, high = zip(*(ax.dataLim.intervaly for ax in energies), strict=True)
+    energies[0].set_ylim(min(0.8, *low) - 0.15, max(high) + 0.15)
+    _note(energies[0], 1, "uniform")
+    energies[0].set_ylabel("energy on the object,\nover its share of the area")
+    axes[-1].set_ylabel("roughness")
+    axes[-1].margins(y=0.12)
+    return axes
+
+
+def _note(ax: Axes, value: float, text: str) -> None:
+    """The name of a horizontal line, at its left end."""
+    ax.annotate(text, (-0.55, value), xytext=(0, 2), textcoords="offset points", fontsize=7.5, color=style.MUTED)
+
+
+def _dots(ax: Axes, rows: pd.DataFrame) -> None:
+    arms = style.arm_order(rows)
+    seeds = list(rows["seed"].unique())
+    for place, arm in enumerate(arms):
+        for k, seed in enumerate(seeds):
+            row = rows[(rows["arm"] == arm) & (rows["seed"] == seed)].iloc[0]
+            x = place + (k - (len(seeds) - 1) / 2) * 0.5 / max(1, len(seeds))
+            line = style.arm_line(arm)
+            reach = [[row["value"] - row["low"]], [row["high"] - row["value"]]]
+            ax.errorbar(
+                x,
+                row["value"],
+                reach,
+                fmt=line["marker"],
+                color=line["color"],
+                capsize=2.5,
+                markersize=6,
+                linewidth=1.4,
+            )
+    ax.set_xticks(range(len(arms)), [style.ARM_LABELS[arm] for arm in arms])
+    ax.tick_params(axis="x", labelsize=8)
+    ax.set_xlim(-0.6, len(arms) - 0.4)
+    ax.grid(False, axis="x")

@@ -1,0 +1,68 @@
+"""Figure of section 4.6."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from . import style
+
+_TARGETS = {"grey_digits": "Grey digits", "textures": "Photographs", "faces": "Faces"}
+_METHODS = {"finetune": ("full fine-tune", -0.14, True), "probe": ("linear probe", 0.14, False)}
+
+
+def transfer_targets(table: pd.DataFrame, ax: Sequence[Axes] | None = None) -> np.ndarray:
+    """Table 3 as a picture: a panel per target, a row per arm and one without a source, a mark per method.
+
+    `table` is what `transfer.table3` returns; over seeds, means. Filled: full fine-tune; hollow: linear probe.
+    """
+    targets = [name for name in _TARGETS if name in set(table["target"])]
+    rows = [*style.arm_order(table), "scratch"]
+    if ax is None:
+        ax = style.panels(1, len(targets), size=(2.55, 2.5), sharey=True)[1]
+    for panel, target in zip(np.ravel(ax), targets, strict=True):
+        mine = table[table["target"] == target]
+        for method, (_, shift, filled) in _METHODS.items():
+            means = mine[mine["method"] == method].groupby("arm")[["accuracy", "low", "high"]].mean()
+            for place, arm in enumerate(rows):
+                _mark(panel, place + shift, means.loc[arm], arm, filled)
+        panel.axhspan(len(rows) - 1.5, len(rows) - 0.5, color="#f3f3f3", linewidth=0, zorder=0)
+        chance = f"{mine['chance'].iloc[0] * 100:.0f} %"
+        panel.set(title=_TARGETS[target], xlabel=f"accuracy (chance: {chance})", ylim=(len(rows) - 0.5, -0.5))
+        panel.xaxis.set_major_formatter(lambda value, _: f"{value * 100:.0f} %")
+        panel.xaxis.set_major_locator(_ticks())
+        panel.grid(False, axis="y")
+        panel.tick_params(axis="y", length=0)
+    first = np.ravel(ax)[0]
+    first.set_yticks(range(len(rows)), [style.ARM_LABELS.get(arm, "no source") for arm in rows])
+    marks = [
+        Line2D(
+            [],
+            [],
+            marker="o",
+            linestyle="",
+            color=style.MUTED,
+            markerfacecolor=style.MUTED if filled else "white",
+            label=label,
+        )
+        for label, _, filled in _METHODS.values()
+    ]
+    first.figure.legend(handles=marks, loc="outside upper center", ncols=2)
+    return ax
+
+
+def _mark(ax: Axes, y: float, row: pd.Series, arm: str, filled: bool) -> None:
+    colour = style.ARM_COLOURS.get(arm, style.MUTED)
+    ax.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=1.2, zorder=2)
+    face = colour if filled else "white"
+    ax.plot(
+        row["accuracy"], y, marker="o", markersize=5, color=colour, markerfacecolor=face, markeredgewidth=1.3, zorder=3
+    )
+
+
+def _ticks():
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(4, steps=[1, 2, 2.5, 5, 10])

@@ -1,0 +1,156 @@
+"""The README: its code runs, its links lead somewhere, its commands exist, and its tables say what was published."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from semcont.paper import paths, readme, store
+from semcont.paper.paths import UserError
+
+
+@pytest.fixture(scope="module")
+def text():
+    return (paths.root() / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(text, language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.S | re.M)
+
+
+def test_its_code_runs(text):
+    """All Python blocks in one process, in order, as a reader would paste them."""
+    code = "\n".join(blocks(text, "python"))
+    assert "ContinuityLoss" in code
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_its_links_lead_to_files(text):
+    links = re.findall(r"\]\(([^)#]+)\)", text)
+    local = [link for link in links if not link.startswith("http")]
+    assert len(local) > 10
+    missing = [link for link in local if not (paths.root() / link).exists()]
+    assert not missing
+
+
+def test_its_commands_exist(text):
+    """`make` targets are in the Makefile (the continuous integration runs them); `semcont` commands are its own."""
+    makefile = (paths.root() / "Makefile").read_text(encoding="utf-8")
+    integration = (paths.root() / ".ci" / "run").read_text(encoding="utf-8")
+    words = [
+        shlex.split(line, comments=True) for block in blocks(text, "sh") for line in block.splitlines() if line.strip()
+    ]
+    assert words
+    for command, first, *rest in words:
+        if command == "make":
+            assert re.search(rf"^{first}:", makefile, flags=re.M), f"no target {first}"
+            assert first == "lab" or f"make {first}" in integration
+        else:
+            assert command == "semcont"
+            group = [first, rest[0]] if first == "data" else [first]
+            asked = [sys.executable, "-m", "semcont.paper", *group, "--help"]
+            assert subprocess.run(asked, capture_output=True, timeout=120, check=False).returncode == 0, (
+                f"no command {group}"
+            )
+
+
+@pytest.mark.parametrize("words", [["doctor"], ["data", "list"]])
+def test_its_cheap_commands_run(text, words):
+    assert f"semcont {' '.join(words)}\n" in text
+    assert (
+        subprocess.run(
+            [sys.executable, "-m", "semcont.paper", *words], capture_output=True, timeout=120, check=False
+        ).returncode
+        == 0
+    )
+
+
+def test_its_tables_are_the_published_ones(text):
+    assert text == readme.generated(text), (
+        "README.md is not in step with figures/quick: run `semcont paper`, or readme.update()"
+    )
+
+
+def test_provenance_is_of_the_published_files():
+    """Every published picture and table is listed by exactly one notebook, with the bytes that it has."""
+    made = readme.provenance(readme.PRESET)
+    listed = {name: digest for entry in made.values() for name, digest in entry["files"].items()}
+    folder = paths.figures(readme.PRESET)
+    assert set(made) == set(readme.SECTIONS)
+    assert {path.name for path in folder.iterdir()} == {*listed, "provenance.json"}
+    assert all(store.sha256(folder / name) == digest for name, digest in listed.items())
+
+
+# --- on synthetic results -------------------------------------------------------------------------------------------
+
+CLAIMS = """\
+id,section,claim,paper,ours,verdict,notebook,reason
+one,4.4,First.,(Table 2),"c 60.0 %, base 50.0 %",single run, same direction,05_robustness,one network per arm
+""".replace("single run, same direction", '"single run, same direction"')
+FOREST = """\
+id,section,source,case,seed,unit,sign,first,second,difference,low,high,ratio,ratio_low,ratio_high
+one,4.4,paper,CIFAR-100,,percent,1,16.01,9.34,6.67,,,,,
+one,4.4,ours,,0,percent,1,60,50,10,4,16,1.2,1.1,1.3
+"""
+RECORD = {"command": "semcont paper", "commit": "abc", "hardware": "a machine", "runtime_s": 30.0, "seeds": [0]}
+RECORD |= {"versions": {"torch": "2.14.1"}, "figures": {"fig01": {"publish": True, "png": "1", "csv": None}}}
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "figures", lambda preset: tmp_path / "figures" / preset)
+    monkeypatch.setattr(paths, "root", lambda: tmp_path)
+    folder = tmp_path / "figures" / "quick"
+    folder.mkdir(parents=True)
+    (folder / "s09_claims.csv").write_text(CLAIMS)
+    (folder / "s09_forest.csv").write_text(FOREST)
+    blocks = "".join(f"<!-- {name}:begin -->\nold\n<!-- {name}:end -->\n" for name in ("results", "map"))
+    (tmp_path / "README.md").write_text(f"# title\n{blocks}end\n")
+    readme.write_provenance("quick", {"05_robustness": RECORD})
+    return tmp_path
+
+
+def test_update_writes_what_was_found_once(published):
+    assert readme.update()
+    text = (published / "README.md").read_text()
+    assert "CIFAR-100 +6.67 | c 60.0 %, base 50.0 % | +10.0 [+4.0, +16.0] | single run, same direction |" in text
+    assert "a machine" in text and "[fig01](figures/quick/fig01.png)" in text and "| 30 s |" in text
+    assert text.startswith("# title\n") and text.endswith("end\n") and "old" not in text
+    assert not readme.update()
+
+
+def test_update_leaves_other_presets_and_folders_alone(published, monkeypatch, tmp_path_factory):
+    before = (published / "README.md").read_text()
+    assert not readme.update("smoke")
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    monkeypatch.setattr(paths, "figures", lambda preset: elsewhere / preset)
+    assert not readme.update()
+    assert (published / "README.md").read_text() == before
+
+
+def test_provenance_stays_where_the_same_bytes_were_made_again(published):
+    path = published / "figures" / "quick" / "provenance.json"
+    before = path.read_bytes()
+    readme.write_provenance("quick", {"05_robustness": RECORD | {"runtime_s": 99.0, "commit": "def"}})
+    assert path.read_bytes() == before
+    changed = {"fig01": {"publish": True, "png": "2", "csv": None}}
+    readme.write_provenance("quick", {"05_robustness": RECORD | {"runtime_s": 99.0, "figures": changed}})
+    assert json.loads(path.read_text())["05_robustness"]["runtime_s"] == 99.0
+
+
+def test_what_is_not_published_is_not_in_the_provenance(published):
+    hidden = {"fig02": {"publish": False, "png": "1", "csv": None}}
+    readme.write_provenance("quick", {"05_robustness": RECORD | {"figures": hidden}})
+    assert readme.provenance("quick")["05_robustness"]["files"] == {}
+
+
+def test_missing_markers_or_results_are_said(published):
+    with pytest.raises(UserError, match="results:begin"):
+        readme.generated("# no markers\n")
+    (published / "figures" / "quick" / "s09_claims.csv").unlink()
+    with pytest.raises(UserError, match="s09_claims.csv is missing"):
+        readme.update()
