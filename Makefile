@@ -8,7 +8,7 @@ PYTHON ?= python3
 PRESET ?= quick
 CORES ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 UV ?= uv
-PYTEST ?= -n 2 --dist loadgroup
+PYTEST ?= -n 2 --dist loadfile
 
 # A Python that was asked for by name is the only candidate.
 CANDIDATES = $(if $(filter file,$(origin PYTHON)),$(PYTHON) python3.13 python3.12 python3.11,$(PYTHON))

@@ -12,8 +12,6 @@ from nbclient import NotebookClient
 
 from semcont.paper import paths
 
-pytestmark = pytest.mark.xdist_group("nine")  # one worker runs the graph once and keeps it
-
 NAMES = [path.stem for path in sorted(paths.notebooks().glob("*.ipynb"))]
 THREE_WAYS = "04_semantic_features"  # trains all four arms, draws its own random numbers, and takes no long
 
