@@ -5,7 +5,7 @@ A run is named by what determines its weights: training settings, arm, seed, cha
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -335,8 +335,3 @@ def measured(run: Run, function: Measurement, **settings) -> pd.DataFrame:
 def _varied(run: Run) -> dict[str, Any]:
     """The changes of a run as columns, so that tables of several runs can be told apart."""
     return {name: value for name, value in run.changes.items() if isinstance(value, int | float | str)}
-
-
-def on_device(run: Run, device: str) -> Run:
-    """The same run, measured on another device."""
-    return replace(run, device=devices.resolve(device))
