@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -19,6 +19,12 @@ RECIPE = 1
 OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("constant", "cosine", "step", "one-cycle")
 _STREAMS = {"weights": 0, "order": 1, "perturbation": 2, "attack": 3}
+
+
+def option(default):
+    """A setting that is off at its default: a run is named by it only where it is on, so that a new option leaves the
+    names of the runs before it alone."""
+    return field(default=default, metadata={"option": True})
 
 
 class TrainingError(RuntimeError):

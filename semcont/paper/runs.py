@@ -5,7 +5,7 @@ A run is named by what determines its weights: training settings, arm, seed, cha
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -82,11 +82,9 @@ def trained(preset: Preset, arm: str, seed: int, *, device: str | None = None, *
     """The run of that arm and seed: loaded where it is finished, resumed where it was broken off, else trained.
 
     `changes` are named settings of training that differ from the preset's (`alpha=0.1`, `data="color_digits"`,
-    `epochs=5`,
-    ...), and `start=run`, to begin with another run's weights (with a fresh head where the classes differ). An arm
-    whose
-    weight is 0 is its plain arm. Raises `SettingsError` for an unknown arm or change, `BrokenStore` for a truncated,
-    altered or foreign file, `TrainingError` where the loss is not finite.
+    `epochs=5`, ...), and `start=run`, to begin with another run's weights (with a fresh head where the classes
+    differ). An arm whose weight is 0 is its plain arm. Raises `SettingsError` for an unknown arm or change,
+    `BrokenStore` for a truncated, altered or foreign file, `TrainingError` where the loss is not finite.
     """
     preset, arm, changes, start = _resolved(preset, arm, seed, changes)
     device = devices.resolve(device or "auto")
@@ -119,21 +117,28 @@ def _resolved(preset: Preset, arm: str, seed: int, changes: dict) -> tuple[Prese
 
 def plan(preset: Preset, arm: str, seed: int) -> dict[str, Any]:
     """What determines a run's weights, less the data's fingerprint and the start: only what this arm uses."""
-    settings = asdict(preset)
     kind = losses.ARMS[arm]
-    constraint = settings["constraint"]
+    constraint = asdict(preset.constraint)
     used = {"forward_both"} | ({kind.weight, "reduction", "detach"} if kind.weight else set())
     used |= {"photometric": {"level", "use_hue"}, "gaussian": {"sigma"}}.get(kind.perturbation, set())
-    training_settings = {k: v for k, v in settings["training"].items() if k != "monitor"}
+    training_settings = {k: v for k, v in _settings(preset.training).items() if k != "monitor"}
     return {
         "recipe": training.RECIPE,
         "arm": arm,
         "seed": seed,
-        "data": settings["data"],
-        "model": settings["model"],
+        "data": _settings(preset.data),
+        "model": _settings(preset.model),
         "training": training_settings,
         "constraint": {name: constraint[name] for name in sorted(used)},
-        "attack": settings["attack"] if kind.perturbation == "pgd" else None,
+        "attack": asdict(preset.attack) if kind.perturbation == "pgd" else None,
+    }
+
+
+def _settings(group) -> dict[str, Any]:
+    """A group of a preset as plain values, less the options that are off."""
+    values = asdict(group)
+    return {
+        f.name: values[f.name] for f in fields(group) if not (f.metadata.get("option") and values[f.name] == f.default)
     }
 
 

@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import asdict, dataclass, replace
 
 import pandas as pd
 import pytest
@@ -14,6 +15,7 @@ from semcont.paper.measurements import measurement
 from semcont.paper.presets import load_preset
 from semcont.paper.runs import measured, trained
 from semcont.paper.strict import SettingsError
+from semcont.training import option
 
 SMOKE = load_preset("smoke")
 
@@ -59,6 +61,19 @@ def test_seed_change_data_and_recipe_are_in_the_key(empty_store, monkeypatch):
     monkeypatch.setattr(runs.training, "RECIPE", runs.training.RECIPE + 1)
     keys.add(trained(SMOKE, "base", 0).key)
     assert len(keys) == 6
+
+
+def test_an_option_that_is_off_leaves_the_names_of_older_runs_alone(monkeypatch):
+    @dataclass(frozen=True)
+    class Longer(type(SMOKE.training)):
+        newer: str = option("none")
+
+    def planned(**settings):
+        newer = Longer(**asdict(SMOKE.training), **settings)
+        return runs.plan(replace(SMOKE, training=newer), "base", 0)
+
+    assert planned() == runs.plan(SMOKE, "base", 0)
+    assert planned(newer="some")["training"]["newer"] == "some"
 
 
 def test_bad_names_are_refused_before_anything_is_written(empty_store):
