@@ -13,7 +13,7 @@ from .paired import Contrast
 from .runs import Run
 
 BEYOND = (
-    Contrast("beyond nothing", "c", "base"),
+    Contrast("in all", "c", "base"),
     Contrast("beyond augmentation", "aug+c", "aug"),
     Contrast("beyond adversarial training", "adv+c", "adv"),
     Contrast("beyond adversarial training on x' alone", "madry+c", "madry"),

@@ -74,10 +74,15 @@ def reading(table: pd.DataFrame, measures: dict[str, tuple[str, float]]) -> pd.D
         title, factor = measures[row.measure]
         key = (row.question, f"{row.first} − {row.second}")
         counts[key] = max(row.n, counts.get(key, 0))
-        bounds = "" if np.isnan(row.low) else f" [{factor * row.low:+.3g}, {factor * row.high:+.3g}]"
-        rows.setdefault(key, {})[title] = f"{factor * row.mean:+.3g}{bounds}"
+        bounds = "" if np.isnan(row.low) else f" [{_signed(factor * row.low)}, {_signed(factor * row.high)}]"
+        rows.setdefault(key, {})[title] = f"{_signed(factor * row.mean)}{bounds}"
     keys = pd.DataFrame(list(rows), columns=["question", "arms"]).assign(seeds=[counts[key] for key in rows])
-    return pd.concat([keys, pd.DataFrame(list(rows.values()))], axis=1)
+    cells = pd.DataFrame(list(rows.values()))
+    return pd.concat([keys, cells[[title for title, _ in measures.values() if title in cells]]], axis=1)
+
+
+def _signed(value: float) -> str:
+    return f"{round(value, 9) + 0.0:+.3g}"  # + 0.0: no "-0"
 
 
 def verdict(row, better: str) -> str:
