@@ -63,6 +63,13 @@ def lengths(preset: Preset) -> list[Job]:
     return [Job(arm, seed, (("epochs", n),)) for arm, n in trained_so for seed in range(preset.seeds)]
 
 
+def spaces(preset: Preset) -> list[Job]:
+    """The adversarial arms with their radius meant on normalised images (notebook 05)."""
+    own = preset.robustness.audit
+    trained_so = [(arm, space) for arm in ("adv", "adv+c") if arm in preset.arms for space in own.spaces]
+    return [Job(arm, seed, (("space", space),)) for arm, space in trained_so for seed in range(own.variant_seeds)]
+
+
 def colours(preset: Preset) -> list[Job]:
     """Section 4.7's networks on ColorDigits."""
     return [Job(arm, seed, tuple(changes.items())) for arm, seed, changes in fairness.training_jobs(preset)]
@@ -70,7 +77,7 @@ def colours(preset: Preset) -> list[Job]:
 
 NEEDS = {
     "03_continuity": (arms, alphas),
-    "05_robustness": (arms, lengths),
+    "05_robustness": (arms, lengths, spaces),
     "08_fairness": (colours,),
     CLAIMS: (),
 }
