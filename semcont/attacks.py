@@ -49,7 +49,7 @@ def rescaled(logits: Float[Tensor, "n k"], y: Int[Tensor, " n"]) -> Float[Tensor
     float32, and the gradient keeps the direction of the cross-entropy's at that temperature.
     """
     spread = logits.detach().double().std(dim=1, correction=0, keepdim=True)  # squares of large logits overflow float32
-    return cross_entropy(logits / spread.clamp_min(torch.finfo(logits.dtype).tiny).to(logits.dtype), y)
+    return cross_entropy(logits / spread.where(spread > 0, 1.0).to(logits.dtype), y)
 
 
 LOSSES: dict[str, Loss] = {"ce": cross_entropy, "margin": margin, "dlr": dlr, "rescaled": rescaled}

@@ -92,8 +92,11 @@ class Audit:
         counts = ("images", "whole_images", "grid_images", "transfer_images", "eps_images", "finetune_epochs")
         _at_least(self, 0, *counts)
         _at_least(self, 1, "steps", "restarts", "full_seeds", "far", "variant_seeds")
-        if self.whole_images > self.images:
-            raise ValueError(f"whole_images must be at most images, {self.images}, not {self.whole_images}")
+        if self.whole_images > self.images or self.grid_images > (self.images or self.grid_images):
+            raise ValueError(
+                f"whole_images and grid_images must be at most images, {self.images}, not {self.whole_images} and "
+                f"{self.grid_images}"
+            )
         for name in ("grid_steps", "grid_restarts"):
             values = getattr(self, name)
             if not values or min(values) < 1 or list(values) != sorted(set(values)):

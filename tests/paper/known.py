@@ -11,11 +11,11 @@ from torch import nn
 from semcont.datasets import ImageSet
 from semcont.paper.runs import measured
 
-CLASSES, SIDE, EPS = 5, 8, 8 / 255
+CLASSES, SIDE, EPS, GREY = 5, 8, 8 / 255, 128 / 255
 
 
 class Linear(nn.Module):
-    """z = W x with entries of W of one size: the worst case towards class j within eps is sign(W_j - W_y)."""
+    """z = W (x - grey) with entries of W of one size: the worst case towards class j within eps is sign(W_j - W_y)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class Linear(nn.Module):
         self.weight = nn.Parameter(signs / 10)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x.flatten(1) @ self.weight.T
+        return (x - GREY).flatten(1) @ self.weight.T
 
 
 class Quantised(Linear):
@@ -72,7 +72,7 @@ def images(n: int) -> ImageSet:
 def standing(data: ImageSet, eps: float = EPS) -> torch.Tensor:
     """True where the linear network withstands every x' within eps: z_j - z_y + eps |W_j - W_y|_1 < 0 for all j."""
     weight = Linear().weight.detach().double()
-    z, y = data.float().double().flatten(1) @ weight.T, data.labels
+    z, y = (data.float().double() - GREY).flatten(1) @ weight.T, data.labels
     gap = z - z.gather(1, y.view(-1, 1)) + eps * (weight[None] - weight[y][:, None]).abs().sum(2)
     gap[torch.arange(len(y)), y] = -1
     assert gap.abs().min() > 1e-4  # none on the edge, where float32 would decide

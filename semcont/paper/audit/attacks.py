@@ -1,5 +1,6 @@
 """Attacks of ours: PGD over steps, restarts and losses, noise of the same norm, and images carried from arm to arm."""
 
+from itertools import product
 from time import perf_counter
 from typing import Any
 
@@ -72,7 +73,7 @@ def planned(preset: Preset, classes: int, full: bool) -> list[dict[str, Any]]:
 
     First no attack, Table 2's, and Table 2's at the far radius, then the long ones, then the grid. The longer an
     attack, the shorter its steps, so that its path keeps the length of Table 2's: 2.5 radii where the paper's numbers
-    hold. DLR needs three classes.
+    hold. DLR needs three classes. A long one that is also in the grid is run once, on its own images.
     """
     own, pgd = preset.robustness.audit, preset.evaluation
     path = pgd.step_size * pgd.steps
@@ -93,8 +94,10 @@ def planned(preset: Preset, classes: int, full: bool) -> list[dict[str, Any]]:
         found += [settings(loss, own.steps, [own.restarts], own.images) for loss in ("ce", "margin")]
     if full and own.grid_images:
         losses = [loss for loss in own.grid_losses if loss != "dlr" or classes >= 3]
-        restarts = list(own.grid_restarts)
-        found += [settings(loss, n, restarts, own.grid_images) for n in own.grid_steps for loss in losses]
+        known = {(s["loss"], s["steps"], r) for s in found[3:] for r in s["restarts"]}
+        for steps, loss in product(own.grid_steps, losses):
+            restarts = [r for r in own.grid_restarts if (loss, steps, r) not in known]
+            found += [settings(loss, steps, restarts, own.grid_images)] if restarts else []
     return found
 
 

@@ -58,9 +58,9 @@ def survivors(
     """True for each image of x (n, 3, h, w) that survives one part within L-inf radius eps; and AutoAttack's warnings.
 
     The images are to be right without an attack. `effort` is the share of the part's iterations or queries; 1 is
-    `standard`. An image counts as broken where what came back is finite, within eps and [0, 1], and misclassified:
-    without a gradient the boundary attack returns images that are not numbers. The global random state, the network,
-    the log and a debugger's trace are as before afterwards, and no file is written.
+    `standard`. An image counts as broken where what came back is a number, within eps and [0, 1], and misclassified.
+    The global random state, the network, the log and a debugger's trace are as before afterwards, and no file is
+    written.
     """
     from pyautoattack import AutoAttack
 
