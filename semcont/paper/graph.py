@@ -90,6 +90,13 @@ def _jobs(preset: Preset, wanted: list[variants.Variant]) -> list[Job]:
     return [Job(arm, seed, changes) for arm, seeds, changes in named for seed in range(seeds)]
 
 
+def spaces(preset: Preset) -> list[Job]:
+    """The adversarial arms with their radius meant on normalised images (notebook 05)."""
+    own = preset.robustness.audit
+    trained_so = [(arm, space) for arm in ("adv", "adv+c") if arm in preset.arms for space in own.spaces]
+    return [Job(arm, seed, (("space", space),)) for arm, space in trained_so for seed in range(own.variant_seeds)]
+
+
 def colours(preset: Preset) -> list[Job]:
     """Section 4.7's networks on ColorDigits."""
     return [Job(arm, seed, tuple(changes.items())) for arm, seed, changes in fairness.training_jobs(preset)]
@@ -99,7 +106,7 @@ NEEDS = {
     "02_training": (arms, training_lengths),
     "03_continuity": (arms, alphas, ablations),
     "04_semantic_features": (arms, contexts),
-    "05_robustness": (arms, lengths, frontier),
+    "05_robustness": (arms, lengths, spaces, frontier),
     "08_fairness": (colours,),
     CLAIMS: (),
 }

@@ -147,7 +147,7 @@ def plan(preset: Preset, arm: str, seed: int) -> dict[str, Any]:
         "model": _settings(preset.model),
         "training": training_settings,
         "constraint": {name: constraint[name] for name in sorted(used & set(constraint))},
-        "attack": asdict(preset.attack) if kind.perturbation == "pgd" else None,
+        "attack": _settings(preset.attack) if kind.perturbation == "pgd" else None,
     }
 
 
@@ -174,9 +174,10 @@ def _start_weights(preset: Preset, data: datasets.ImageSet, seed: int, start: Ru
     return network
 
 
-def objective_of(preset: Preset, arm: str) -> losses.Objective:
-    """The objective that a preset trains an arm with."""
-    return losses.Objective(arm, **asdict(preset.constraint), attack=preset.attack.in_pixels())
+def objective_of(preset: Preset, arm: str, network: nn.Module | None = None) -> losses.Objective:
+    """The objective that a preset trains an arm with; `network` for its normaliser, where `attack.space` needs it."""
+    std = None if network is None else models.channel_std(network)
+    return losses.Objective(arm, **asdict(preset.constraint), attack=preset.attack.in_pixels(std))
 
 
 def _train(preset, arm, seed, data, settings, folder, device, start) -> None:
@@ -200,7 +201,7 @@ def _train(preset, arm, seed, data, settings, folder, device, start) -> None:
         history = training.fit(
             network,
             data,
-            objective_of(preset, arm),
+            objective_of(preset, arm, network),
             preset.training,
             seed=seed,
             resume=resume,
