@@ -96,9 +96,21 @@ class Interpretability:
     steps: int = 32  # points along the path of Integrated Gradients
     samples: int = 200  # altered images per LIME explanation
     superpixels: int = 40  # asked of SLIC, which makes about 26
+    paired_images: int = 0  # per arm, right for it and for `base`, for the measures beyond energy; 0: none are made
+    paired_seeds: int | None = None  # the first so many seeds; None for all
+    curve_steps: int = 16  # equal shares of the pixels in which insertion and deletion go
+    sensitivity_draws: int = 4  # altered copies per image
+    sensitivity_radius: float = 5  # of them, in 1/255
+    infidelity_patches: int = 24  # squares painted over, per image
+    mosaics: int = 0  # of four test images each, per seed; 0: none
 
     def __post_init__(self) -> None:
-        _at_least(self, 1, "images", "rows", "steps", "samples", "superpixels")
+        _at_least(self, 1, "images", "rows", "steps", "samples", "superpixels", "paired_seeds")
+        _at_least(self, 1, "sensitivity_draws", "infidelity_patches")
+        _at_least(self, 2, "curve_steps")
+        _at_least(self, 0, "paired_images", "mosaics")
+        if not self.sensitivity_radius > 0:
+            raise ValueError(f"sensitivity_radius must be above 0, not {self.sensitivity_radius!r}")
 
 
 @dataclass(frozen=True)
