@@ -72,9 +72,16 @@ class Section:
         run = f"preset {self.preset.name} · seed {seeds} · {self.device}, {self.threads} {many}"
         return f"{self.name} · {run} · {versions}"
 
-    def runs(self, arms: tuple[str, ...] | list[str] | None = None, **changes: Any) -> list[Run]:
-        """The trained networks of `arms` (the preset's otherwise) on every seed; trains what is missing."""
-        wanted = [(arm, seed) for arm in arms or self.preset.arms for seed in self.seeds]
+    def runs(
+        self, arms: tuple[str, ...] | list[str] | None = None, *, seeds: int | None = None, **changes: Any
+    ) -> list[Run]:
+        """The trained networks of `arms` (the preset's otherwise) on the seeds that the preset gives each; trains what
+        is missing.
+
+        `seeds` takes the first so many: for what is changed, and not among the preset's arms.
+        """
+        count = {arm: self.preset.seeds_of(arm) if seeds is None else seeds for arm in arms or self.preset.arms}
+        wanted = [(arm, self.seeds[0] + k) for arm, number in count.items() for k in range(number)]
         found = [trained(self.preset, arm, seed, device=self.device, **changes) for arm, seed in wanted]
         self._keys.update(run.key for run in found)
         return found

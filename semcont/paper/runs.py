@@ -70,6 +70,8 @@ def split_of(preset: Preset, split: str, **options) -> datasets.ImageSet:
     settings = {"seed": data.seed, "n": getattr(data, split, None)}
     if data.rho is not None:
         settings["rho"] = data.rho
+    if data.variant != "standard":
+        settings["variant"] = data.variant
     return _loaded(data.name, split, tuple(sorted((settings | options).items())))
 
 
@@ -118,8 +120,10 @@ def _resolved(preset: Preset, arm: str, seed: int, changes: dict) -> tuple[Prese
 def plan(preset: Preset, arm: str, seed: int) -> dict[str, Any]:
     """What determines a run's weights, less the data's fingerprint and the start: only what this arm uses."""
     kind = losses.ARMS[arm]
-    constraint = asdict(preset.constraint)
+    constraint = _settings(preset.constraint)
     used = {"forward_both"} | ({kind.weight, "reduction", "detach"} if kind.weight else set())
+    used |= {"distance"} if kind.weight and kind.distance == losses.CONSTRAINTS["l2"] else set()
+    used |= {"two_pass"} if kind.perturbation != "none" else set()
     used |= {"photometric": {"level", "use_hue"}, "gaussian": {"sigma"}}.get(kind.perturbation, set())
     training_settings = {k: v for k, v in _settings(preset.training).items() if k != "monitor"}
     return {
@@ -129,7 +133,7 @@ def plan(preset: Preset, arm: str, seed: int) -> dict[str, Any]:
         "data": _settings(preset.data),
         "model": _settings(preset.model),
         "training": training_settings,
-        "constraint": {name: constraint[name] for name in sorted(used)},
+        "constraint": {name: constraint[name] for name in sorted(used & set(constraint))},
         "attack": asdict(preset.attack) if kind.perturbation == "pgd" else None,
     }
 

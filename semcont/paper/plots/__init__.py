@@ -7,5 +7,6 @@ from .fairness import colour_grounds, colour_samples, hue_reach
 from .features import destroyed_accuracy, destroyed_images
 from .gradients import pixel_maps, remainders, smoothness, training_curves
 from .interpretability import attribution_focus, attribution_maps
+from .paths_of_strength import strength_paths
 from .robustness import eps_curve
 from .transfer import transfer_targets
