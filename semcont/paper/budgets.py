@@ -160,12 +160,21 @@ class Transfer:
 class Fairness:
     """Section 4.7: Fig. 14, Table 4."""
 
-    train: int = 1000  # ColorDigits images
+    data: str = "color_digits"  # or color_mnist, which is made of MNIST
+    train: int = 1000  # images
     test: int = 1000
     epochs: int = 10
+    hues: tuple[int, ...] = ()  # levels of P's hue alone at which `c` and `aug` are trained, too; 0 is without hue
+    hue_seeds: int = 1  # of each
+    biased: str | None = None  # biased_digits or biased_mnist, whose colour predicts the label; None: none trained
+    biased_train: int = 4000  # images
+    biased_test: int = 1000
+    biased_epochs: int = 10
 
     def __post_init__(self) -> None:
-        _at_least(self, 1, "train", "test", "epochs")
+        _at_least(self, 1, "train", "test", "epochs", "hue_seeds", "biased_train", "biased_test", "biased_epochs")
+        if len(set(self.hues)) != len(self.hues) or not set(self.hues) <= {0, 1, 2, 3, 4}:
+            raise ValueError(f"hues must be different levels from 0 to 4, not {list(self.hues)}")
 
 
 @dataclass(frozen=True)
