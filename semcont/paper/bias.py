@@ -113,11 +113,17 @@ def reading(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(shown, orient="index").fillna("–")
 
 
+def _means(table: pd.DataFrame) -> pd.DataFrame:
+    """Means over seeds: networks down in their order, groups across."""
+    networks = list(dict.fromkeys(zip(table["arm"], table["variant"], strict=True)))
+    return table.pivot_table(index=["arm", "variant"], columns="group", values="accuracy").loc[networks]
+
+
 def conclusion(table: pd.DataFrame) -> str:
     """What the bias does to each network, beside what colour alone and the oracle get, as Markdown."""
     if table.empty:
         return "This preset trains no networks on digits whose colour predicts the label (`fairness.biased`)."
-    wide = table.pivot_table(index=["arm", "variant"], columns="group", values="accuracy", sort=False)
+    wide = _means(table)
     known = f"Colour alone gets {COLOUR_ALONE * 100:.0f} % in the test"
     lines = [f"{known}, the digits alone get at most {CEILING * 100:.0f} %.", ""]
     for (arm, variant), row in wide.iterrows():
@@ -136,7 +142,7 @@ def conclusion(table: pd.DataFrame) -> str:
 
 def describe(table: pd.DataFrame) -> str:
     """The alt text of the figure."""
-    wide = table.pivot_table(index=["arm", "variant"], columns="group", values="accuracy", sort=False) * 100
+    wide = _means(table) * 100
     told = [f"{label(*key)} {row['all']:.1f}, worst group {row['worst group']:.1f}" for key, row in wide.iterrows()]
     return (
         "A row per network: on the left its accuracy in percent on validation images, in the test, and in the test's "

@@ -62,6 +62,17 @@ def test_rows_of_a_trained_network(run):
     assert (table["low"] <= table["accuracy"] + 1e-9).all() and (table["accuracy"] <= table["high"] + 1e-9).all()
 
 
+def test_a_trained_network_learns_the_colour_and_the_oracle_cannot(preset):
+    more = {"train": 1000, "test": 200, "epochs": 6}
+    found = {
+        grey: bias.by_group(trained(preset, "base", 0, **bias.changes(preset, grey=grey) | more)).set_index("group")
+        for grey in (False, True)
+    }
+    share = found[False]["accuracy"]
+    assert share["validation"] > 0.75 and share["all"] < 0.25 and share[bias.FOLLOWS] > 0.75
+    assert found[True].loc[bias.FOLLOWS, "accuracy"] == 0
+
+
 def test_what_is_trained(preset):
     names = [(variant, arm) for variant, arm, _, _ in bias.conditions(preset)]
     assert names == [

@@ -37,7 +37,8 @@ def explanation_measures(table: pd.DataFrame, axes: np.ndarray | None = None) ->
     for ax, method in zip(np.ravel(axes), methods, strict=True):
         rows = found[found["method"] == method].set_index(["arm", "measure"])
         _panel(ax, rows, arms, measures, reach)
-        ax.set_title(explanations.NAMES[method])
+        name = explanations.NAMES[method]
+        ax.set_title(name[0].upper() + name[1:])
     top = np.ravel(axes)[0]
     top.xaxis.set_ticks_position("top")
     top.set_xticks(range(len(measures)), [_SHORT.get(name, name) for name in measures], fontsize=7.5)
