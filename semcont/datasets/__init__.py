@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from numbers import Integral
 
-from semcont.datasets import colordigits, photodigits, targets
+from semcont.datasets import biased, colordigits, photodigits, targets
 from semcont.datasets.imageset import ImageSet
 
 __all__ = ["ImageSet", "load", "sizes", "splits"]
@@ -19,6 +19,8 @@ __all__ = ["ImageSet", "load", "sizes", "splits"]
 _SETS: dict[str, tuple[Callable[..., ImageSet], dict[str, int]]] = {
     "photodigits": (photodigits.make, photodigits.SPLITS),
     "color_digits": (colordigits.make, colordigits.SPLITS),
+    "biased_digits": (biased.make, biased.SPLITS),
+    "biased_digits_grey": (biased.make_grey, biased.SPLITS),
     "grey_digits": (targets.grey_digits, targets.SPLITS),
     "textures": (targets.textures, targets.SPLITS),
     "faces": (targets.faces, targets.FACES_SPLITS),
@@ -31,7 +33,8 @@ def load(name: str, split: str, *, seed: int = 0, n: int | None = None, **option
     Parameters
     ----------
     name : "photodigits" (splits train, val, test, reference; options `rho`, `variant`), "color_digits" (train, val,
-        test), "grey_digits" and "textures" (train, test), "faces" (all).
+        test), "biased_digits" and "biased_digits_grey" (the same), "grey_digits" and "textures" (train, test), "faces"
+        (all).
     seed : which images are drawn. Glyphs and regions of the splits are the same for every seed.
     n : how many images; by default as many as the split usually has.
 

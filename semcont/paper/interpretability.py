@@ -156,7 +156,7 @@ def _explained(run, network: nn.Module, data, *, method: str, baseline: str = "b
     x, y = data.float().contiguous(memory_format=torch.channels_last), data.labels
     if method == "gradcam":
         return attributions.gradcam(network, x, y, **settings), None
-    colour = _colour(run, baseline)
+    colour = colour_of(run, baseline)
     if method == "lime":
         segments = attributions.superpixels(x, settings["superpixels"])
         return attributions.lime(
@@ -170,7 +170,7 @@ def _explained(run, network: nn.Module, data, *, method: str, baseline: str = "b
     return found.abs().sum(1), delta
 
 
-def _colour(run, baseline: str) -> tuple[float, ...]:
+def colour_of(run, baseline: str) -> tuple[float, ...]:
     """Black, or the mean colour of the training images, in [0, 1]."""
     if baseline == "black":
         return (0.0, 0.0, 0.0)
