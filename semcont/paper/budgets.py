@@ -130,3 +130,13 @@ class Fairness:
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "train", "test", "epochs")
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The ledger of claims (notebook 09)."""
+
+    noise_images: int = 0  # test images of the joint bootstrap over images; 0 for none
+
+    def __post_init__(self) -> None:
+        _at_least(self, 0, "noise_images")

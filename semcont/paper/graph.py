@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import losses
-from . import dependencies, fairness, paths
+from . import dependencies, fairness, paths, sidebyside
 from .presets import Preset, changed, load_preset
 
 CLAIMS = "09_claims"  # reads the other notebooks' records
@@ -125,6 +125,7 @@ def _train(preset: Preset, job: Job) -> dict[str, Any]:
 def _notebook(preset: Preset, notebook: Path, settings: Path) -> dict[str, Any]:
     is_claims = notebook.stem == CLAIMS
     ledger = sorted(paths.resource("paper/claims.yaml").parent.glob("*.yaml")) if is_claims else []
+    ledger += sidebyside.sources(preset.name) if is_claims else []
     return {
         "path": _relative(notebook)[0],
         "inputs": _relative(notebook, settings, *dependencies.of_notebook(notebook), *ledger),

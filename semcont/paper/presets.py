@@ -14,6 +14,7 @@ from .budgets import (
     Features,
     Gradients,
     Interpretability,
+    Ledger,
     Robustness,
     Transfer,
 )
@@ -134,6 +135,7 @@ class Preset:
     interpretability: Interpretability = field(default_factory=Interpretability)
     transfer: Transfer = field(default_factory=Transfer)
     fairness: Fairness = field(default_factory=Fairness)
+    ledger: Ledger = field(default_factory=Ledger)
 
     def __post_init__(self) -> None:
         for arm in self.arms:

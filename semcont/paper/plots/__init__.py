@@ -1,6 +1,6 @@
 """One function per figure: `(table, ax=None) -> axes`. Plotting reads tables; it never trains or attacks."""
 
-from .claims import claims_forest, claims_ratios
+from .claims import claims_forest, claims_presets, claims_ratios
 from .continuity import alpha_trade_off, continuity_levels, perturbed_images
 from .discontinuity import class_maps, discontinuity_rates, neighbour_ranks, pairs
 from .fairness import colour_grounds, colour_samples, hue_reach
