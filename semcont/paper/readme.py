@@ -6,6 +6,7 @@ Nothing in the README's tables is typed: they are made from the ledger and from 
 
 import csv
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -170,7 +171,10 @@ def _cell(row: dict[str, str] | None) -> str:
     """One claim under one preset: the verdict, then the difference with its interval, then the two arms."""
     if row is None:
         return "–"
-    parts = [f"**{row['verdict']}**", (row.get("interval") or "").replace("; ", "<br>"), row["ours"].split("; ")[0]]
+    interval, ours = row.get("interval") or "", row["ours"].split("; ")[0]
+    if interval:  # the difference has its interval, so the two arms need none
+        ours = re.sub(r" \[[^]]*\]| \(means over .*\)", "", ours)
+    parts = [f"**{row['verdict']}**", interval.replace("; ", "<br>"), ours]
     return "<br>".join(part for part in parts if part)
 
 

@@ -24,7 +24,16 @@ CLAIMS, TESTS = "s09_claims.csv", "s09_tests.csv"
 def published() -> list[str]:
     """The presets whose claims lie in figures/<preset>/, in the order in which they are shown."""
     found = {path.parent.name for path in paths.figures("quick").parent.glob(f"*/{CLAIMS}")} - set(HIDDEN)
-    return sorted(found, key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name))
+    return sorted(found, key=_place)
+
+
+def order(table: pd.DataFrame) -> list[str]:
+    """The presets of a table of this module, in the order in which they are shown."""
+    return sorted(set(table["preset"]), key=_place)
+
+
+def _place(preset: str) -> tuple[int, str]:
+    return FIRST.index(preset) if preset in FIRST else len(FIRST), preset
 
 
 def sources(preset: str) -> list[Path]:
@@ -44,8 +53,8 @@ def tests(preset: str, own: pd.DataFrame) -> pd.DataFrame:
 
 
 def _together(preset: str, own: pd.DataFrame, file: str, columns: list[str]) -> pd.DataFrame:
-    names, tables = published(), []
-    for name in names if preset in names else [*names, preset]:
+    tables = []
+    for name in sorted({*published(), preset}, key=_place):
         path = paths.figures(name) / file
         if name == preset:
             table = own
@@ -55,8 +64,8 @@ def _together(preset: str, own: pd.DataFrame, file: str, columns: list[str]) -> 
             continue
         tables.append(table.reindex(columns=columns).assign(preset=name))
     together = pd.concat([table for table in tables if len(table)] or tables, ignore_index=True)
-    order = {claim.id: number for number, claim in enumerate(load_claims())}  # some presets decide more than others
-    together = together.sort_values("id", key=lambda ids: ids.map(order), kind="stable", ignore_index=True)
+    place = {claim.id: number for number, claim in enumerate(load_claims())}  # some presets decide more than others
+    together = together.sort_values("id", key=lambda ids: ids.map(place), kind="stable", ignore_index=True)
     texts = [column for column in columns if column not in _NUMBERS]
     return together.fillna(dict.fromkeys(texts, ""))[["preset", *columns]]
 
@@ -81,14 +90,15 @@ def for_reading(table: pd.DataFrame) -> pd.DataFrame:
         for each in mine.to_dict("records"):
             row[each["preset"]] = " · ".join(filter(None, (each["verdict"], each["interval"] or each["ours"])))
         rows.append(row)
-    shown = ["section", "claim", "rank", "paper", *table["preset"].unique()]
+    shown = ["section", "claim", "rank", "paper", *order(table)]
     return pd.DataFrame(rows).reindex(columns=shown).fillna("–")
 
 
 def scopes(table: pd.DataFrame) -> pd.DataFrame:
     """Of what each preset's verdicts speak: its widest scope over seeds, and how many claims it decided."""
     rows = []
-    for preset, mine in table.groupby("preset", sort=False):
+    for preset in order(table):
+        mine = table[table["preset"] == preset]
         decided = mine[~mine["verdict"].isin(OPEN) & mine["alpha"].ne("tuned")]
         told = decided["scope"].str.replace(r", (primary|exploratory)$", "", regex=True)
         told = told[told.ne("") & told.ne("an equation")]
@@ -106,10 +116,11 @@ def scopes(table: pd.DataFrame) -> pd.DataFrame:
 def describe(table: pd.DataFrame) -> str:
     """The alt text of the forest of presets, from the table of `tests`."""
     shown = table[table["unit"] == "percent"]
-    parts = [
-        f"{preset}: {(mine['estimate'] * mine['sign'] > 0).sum()} of {len(mine)} on the paper's side"
-        for preset, mine in shown.groupby("preset", sort=False)
-    ]
+    parts = []
+    for preset in order(shown):
+        mine = shown[shown["preset"] == preset]
+        agree = (mine["estimate"] * mine["sign"] > 0).sum()
+        parts.append(f"{preset}: {agree} of {len(mine)} on the paper's side")
     return (
         f"Differences between two arms in percentage points for {shown['id'].nunique()} claims, the paper's and those "
         f"of each published preset with intervals. {'; '.join(parts)}."

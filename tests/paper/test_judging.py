@@ -177,18 +177,14 @@ def test_a_primary_claim_that_was_not_run_still_counts(study):
     assert table["verdict"].tolist() == ["undecided"] + ["not run"] * 5
 
 
-@pytest.mark.parametrize(
-    "row", [{"arm": "c", "levelled": False}, {"arm": "c", "epochs": None}, {"arm": "c", "epochs": 64}]
-)
+@pytest.mark.parametrize("said", [{"levelled": False}, {"epochs": None}, {"epochs": 64}])
 def test_training_that_has_not_levelled_off_settles_nothing(study, said):
     table, _ = study([claim()], {"accuracy": spread(0.05, 0.02)}, training={"levelled": [{"arm": "c"} | said]})
     assert table["verdict"].tolist() == ["undecided"]
     assert "training of c had not levelled off; as it stands reproduced" in table["reason"][0]
 
 
-@pytest.mark.parametrize(
-    "row", [{"arm": "c", "levelled": True}, {"arm": "c", "epochs": 8}, {"arm": "adv", "epochs": None}]
-)
+@pytest.mark.parametrize("said", [{"levelled": True}, {"epochs": 8}, {"arm": "adv", "epochs": None}])
 def test_training_that_has_levelled_off_lets_the_verdict_stand(study, said):
     table, _ = study([claim()], {"accuracy": spread(0.05, 0.02)}, training={"levelled": [{"arm": "c"} | said]})
     assert table["verdict"].tolist() == ["reproduced"]

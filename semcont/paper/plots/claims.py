@@ -1,5 +1,7 @@
 """The ledger as pictures: the paper's differences between arms beside ours."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -31,15 +33,17 @@ def claims_forest(table: pd.DataFrame, tests: pd.DataFrame | None = None, ax: Ax
     return _points_axis(ax)
 
 
-def claims_presets(tests: pd.DataFrame, paper: pd.DataFrame, ax: Axes | None = None) -> Axes:
+def claims_presets(
+    tests: pd.DataFrame, paper: pd.DataFrame, presets: Sequence[str] | None = None, ax: Axes | None = None
+) -> Axes:
     """The same differences under each published preset, a lane each within a claim's line, and the paper's above them.
 
-    `tests` is what `sidebyside.tests` returns, `paper` what `claims.comparisons` does. A hollow dot is a single run
+    `tests` is what `sidebyside.tests` returns, `paper` what `claims.comparisons` does, `presets` an order. A hollow dot is a single run
     with its interval over test images; a full dot the mean over seeds with its t interval.
     """
     shown = tests[(tests["unit"] == "percent") & tests["alpha"].ne("tuned")]
     theirs = paper[(paper["source"] == "paper") & (paper["unit"] == "percent") & paper["id"].isin(set(shown["id"]))]
-    names = list(dict.fromkeys(shown["preset"]))
+    names = [name for name in presets or dict.fromkeys(shown["preset"]) if name in set(shown["preset"])]
     ax = _lines(shown, ax, lanes=len(names))
     line = {name: number for number, name in enumerate(dict.fromkeys(shown["id"]))}
     step = 0.8 / (len(names) + 1)
