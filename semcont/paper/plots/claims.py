@@ -38,8 +38,8 @@ def claims_presets(
 ) -> Axes:
     """The same differences under each published preset, a lane each within a claim's line, and the paper's above them.
 
-    `tests` is what `sidebyside.tests` returns, `paper` what `claims.comparisons` does, `presets` an order. A hollow dot is a single run
-    with its interval over test images; a full dot the mean over seeds with its t interval.
+    `tests` is what `sidebyside.tests` returns, `paper` what `claims.comparisons` does, `presets` an order. A hollow
+    dot is a single run with its interval over test images; a full dot the mean over seeds with its t interval.
     """
     shown = tests[(tests["unit"] == "percent") & tests["alpha"].ne("tuned")]
     theirs = paper[(paper["source"] == "paper") & (paper["unit"] == "percent") & paper["id"].isin(set(shown["id"]))]
