@@ -279,3 +279,13 @@ class Frontier:
         for name in ("alphas", "betas", "eps"):
             if any(value <= 0 for value in getattr(self, name)):
                 raise ValueError(f"{name} must be above 0, not {list(getattr(self, name))}")
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The ledger of claims (notebook 09)."""
+
+    noise_images: int = 0  # test images of the joint bootstrap over images; 0 for none
+
+    def __post_init__(self) -> None:
+        _at_least(self, 0, "noise_images")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import losses
-from . import bias, dependencies, fairness, paths, variants
+from . import bias, dependencies, fairness, paths, sidebyside, variants
 from .presets import Preset, changed, differing, load_preset
 
 CLAIMS = "09_claims"  # reads the other notebooks' records
@@ -162,6 +162,7 @@ def _train(preset: Preset, job: Job) -> dict[str, Any]:
 def _notebook(preset: Preset, notebook: Path, settings: Path) -> dict[str, Any]:
     is_claims = notebook.stem == CLAIMS
     ledger = sorted(paths.resource("paper/claims.yaml").parent.glob("*.yaml")) if is_claims else []
+    ledger += sidebyside.sources(preset.name) if is_claims else []
     return {
         "path": _relative(notebook)[0],
         "inputs": _relative(notebook, settings, *dependencies.of_notebook(notebook), *ledger),

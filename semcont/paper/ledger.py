@@ -15,7 +15,6 @@ import pandas as pd
 from . import paths
 from .strict import SettingsError, build, convert, nearest, read_yaml
 
-
 PRIMARY = 8
 """At most so many claims may be primary: each further one widens the intervals of all."""
 

@@ -19,6 +19,7 @@ from .budgets import (
     Gradients,
     Interpretability,
     Lengths,
+    Ledger,
     Robustness,
     Transfer,
 )
@@ -166,6 +167,7 @@ class Preset:
     controls: Controls = field(default_factory=Controls)
     lengths: Lengths = field(default_factory=Lengths)
     frontier: Frontier = field(default_factory=Frontier)
+    ledger: Ledger = field(default_factory=Ledger)
 
     def __post_init__(self) -> None:
         named = {"arms": self.arms, "lengths.arms": self.lengths.arms, "frontier.arms": self.frontier.arms}
