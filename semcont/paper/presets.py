@@ -18,8 +18,8 @@ from .budgets import (
     Frontier,
     Gradients,
     Interpretability,
-    Lengths,
     Ledger,
+    Lengths,
     Robustness,
     Transfer,
 )
