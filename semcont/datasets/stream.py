@@ -100,9 +100,10 @@ class Stream:
             If a file cannot be decoded and `corrupt` is "fatal", or none of a batch can.
         """
         for pixels, rows in self._decoded([group.cpu() for group in groups], seed):
-            if pixels.device != self.device:
-                pixels = pixels.pin_memory().to(self.device, non_blocking=True)
-            yield pixels.to(torch.float32).div_(255), self.labels[rows.to(self.device)]
+            if self.device.type == "cuda":
+                pixels = pixels.pin_memory()
+            x = pixels.to(self.device, non_blocking=True).to(torch.float32).div_(255)
+            yield x, self.labels[rows.to(self.device)]
 
     def float(self, index: Tensor | slice | Sequence[int] | None = None) -> Float[Tensor, "n 3 h w"]:
         """All images, or those at `index`, as float32 in [0, 1], cropped in the middle."""
@@ -171,7 +172,7 @@ class Stream:
 
     def _pieces(self, groups: list[Tensor], seed: int | None) -> Iterable["Piece"]:
         """The groups in order, each in as many pieces as there are workers, so that these share a batch."""
-        workers = _usable() if self.workers is None else self.workers
+        workers = usable_cores() if self.workers is None else self.workers
         workers = 0 if sum(map(len, groups)) < _WORTH else workers
         each = [max(1, math.ceil(len(group) / max(1, workers))) for group in groups]
         pieces = [p for group, size in zip(groups, each, strict=True) if len(group) for p in group.split(size)]
@@ -225,5 +226,6 @@ class _Files(torch.utils.data.Dataset):
         return pixels[: len(kept)], torch.tensor(kept, dtype=torch.int64), broken
 
 
-def _usable() -> int:
+def usable_cores() -> int:
+    """Cores that this process may use: a container or a queue may grant fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import published
@@ -208,9 +209,10 @@ def test_a_pickle_that_asks_for_other_code_is_refused(tmp_path):
 # --- the real files ---------------------------------------------------------------------------------------------------
 
 _MEASURE = """
-import resource, sys, time, torch
+import pathlib, sys, time
 from semcont.datasets import load
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+status = lambda: pathlib.Path("/proc/self/status").read_text()  # getrusage would count what the parent process took
+peak = lambda: int(status().split("VmHWM:")[1].split()[0]) * 1024
 load("photodigits", "test", n=10)
 before, began = peak(), time.process_time()
 data = load("cifar100", "full", root=sys.argv[1])
@@ -220,13 +222,14 @@ print(time.process_time() - began, (peak() - before) / data.images.numel(), *dat
 
 @pytest.mark.real_data
 @pytest.mark.skipif(not (paths.data() / "cifar-100-python").is_dir(), reason="CIFAR-100 is not under SEMCONT_DATA")
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="the peak of memory is read from /proc")
 def test_cifar_100_loads_within_three_seconds_and_half_again_its_bytes():
     """In a process of its own, whose peak says what loading took; seconds of the processor, as others may use it."""
     shown = subprocess.run(
         [sys.executable, "-c", _MEASURE, paths.data()], capture_output=True, text=True, check=True, timeout=300
     ).stdout
     seconds, ratio, *per_class = map(float, shown.split())
-    assert seconds < 3 and ratio < 1.5 and per_class == [500.0]
+    assert seconds < 3 and 1 <= ratio < 1.5 and per_class == [500.0]
 
 
 @pytest.mark.real_data
