@@ -156,7 +156,7 @@ def main() -> None:
     except Exception as error:  # the traceback is one variable away
         if os.environ.get("SEMCONT_TRACEBACK"):
             raise
-        mendable = isinstance(error, paths.UserError) or type(error).__name__ == "TrainingError"
+        mendable = isinstance(error, paths.UserError) or type(error).__name__ in ("DataError", "TrainingError")
         if not (mendable or isinstance(error, ValueError | OSError | MemoryError)):
             raise
         said = " ".join(str(error).split()) or type(error).__name__

@@ -35,6 +35,8 @@ class Data:
     val: int | None = None
     test: int | None = None
     rho: float | None = None  # PhotoDigits: chance that the photograph is the one paired with the digit's class
+    size: int | None = option(None)  # pixels of the crop of streamed pictures; None for 224
+    corrupt: Literal["fatal", "skip"] | None = option(None)  # streamed files that cannot be decoded; None for fatal
 
     def __post_init__(self) -> None:
         for name in ("train", "val", "test"):
@@ -42,6 +44,8 @@ class Data:
                 _between(name, getattr(self, name), 1)
         if self.rho is not None:
             _between("rho", self.rho, 0, 1)
+        if self.size is not None:
+            _between("size", self.size, 1)
 
 
 @dataclass(frozen=True)

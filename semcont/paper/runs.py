@@ -27,6 +27,7 @@ _WEIGHTS, _HISTORY, _SETTINGS, RECORD, _CHECKPOINT = (
     "record.json",
     "checkpoint.json",
 )
+_IN_MEMORY = 1 << 30  # bytes that a split for evaluation may take, once decoded
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,18 +65,31 @@ class Run:
         return Generator().manual_seed(int(store.digest([self.seed, name], 15), 16))
 
 
-def split_of(preset: Preset, split: str, **options) -> datasets.ImageSet:
-    """A split of the preset's data set, with the preset's sizes and options unless others are given."""
+def split_of(preset: Preset, split: str, **options) -> datasets.ImageSet | datasets.Stream:
+    """A split of the preset's data set, with the preset's sizes and options unless others are given.
+
+    A streamed split is held in memory where it is for evaluation and takes no more than 1 GiB there.
+    """
     data = preset.data
     settings = {"seed": data.seed, "n": getattr(data, split, None)}
     if data.rho is not None:
         settings["rho"] = data.rho
+    streamed = {"size": data.size, "corrupt": data.corrupt} if "size" in datasets.options(data.name) else {}
+    settings |= {name: value for name, value in streamed.items() if value is not None}
     return _loaded(data.name, split, tuple(sorted((settings | options).items())))
 
 
+def load_data(name: str, split: str, **options) -> datasets.ImageSet | datasets.Stream:
+    """`semcont.load`, with the folder of the study's data where the set is read from files."""
+    return datasets.load(name, split, **options, **({"root": paths.data()} if "root" in datasets.options(name) else {}))
+
+
 @lru_cache(maxsize=16)
-def _loaded(name: str, split: str, options: tuple) -> datasets.ImageSet:
-    return datasets.load(name, split, **dict(options))
+def _loaded(name: str, split: str, options: tuple) -> datasets.ImageSet | datasets.Stream:
+    data = load_data(name, split, **dict(options))
+    evaluated = split not in ("train", "full")  # training crops anew each time, so it keeps the files
+    small = isinstance(data, datasets.Stream) and data.decoded_bytes <= _IN_MEMORY
+    return data.in_memory() if evaluated and small else data
 
 
 def trained(preset: Preset, arm: str, seed: int, *, device: str | None = None, **changes) -> Run:

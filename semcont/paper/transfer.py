@@ -19,7 +19,7 @@ from . import directions, statistics
 from .directions import Direction
 from .measurements import measurement
 from .presets import Preset
-from .runs import Run, predict, trained
+from .runs import Run, load_data, predict, trained
 
 TARGETS = {"grey_digits": "grey digits", "textures": "photographs", "faces": "faces"}
 """What the networks are carried over to, and a short name of each."""
@@ -48,12 +48,12 @@ class Part:
 def parts(target: str, *, train: int, test: int, folds: int, repeats: int, seed: int) -> Iterator[Part]:
     """One part where the target has a training split, else folds x repeats, stratified, that train on one fold."""
     if "train" in datasets.splits(target):
-        tested = datasets.load(target, "test", n=test)
-        yield Part(datasets.load(target, "train", n=train), tested, torch.arange(len(tested)))
+        tested = load_data(target, "test", n=test)
+        yield Part(load_data(target, "train", n=train), tested, torch.arange(len(tested)))
         return
     from sklearn.model_selection import RepeatedStratifiedKFold
 
-    everything = datasets.load(target, "all")
+    everything = load_data(target, "all")
     cut = RepeatedStratifiedKFold(n_splits=folds, n_repeats=repeats, random_state=seed)
     for folds_left, fold in cut.split(np.zeros(len(everything)), everything.labels.numpy()):
         tested, trained_on = torch.from_numpy(folds_left), torch.from_numpy(fold)
@@ -187,7 +187,7 @@ def held_out(
 
     The target is drawn with another data seed, and its test split is not looked at. Columns: target, lr, accuracy.
     """
-    data = datasets.load(target, "train", seed=data_seed, n=train)
+    data = load_data(target, "train", seed=data_seed, n=train)
     groups = data.groups.unique()
     out = groups[torch.randperm(len(groups), generator=run.generator("held out"))[: round(share * len(groups))]]
     inside = ~torch.isin(data.groups, out)
