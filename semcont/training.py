@@ -33,7 +33,7 @@ class TrainingError(RuntimeError):
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to optimise. `lr` is the peak of the schedule.
+    """How to optimise. `lr` is the peak of the schedule; `epochs` 0 leaves the network as it is.
 
     Schedules: "constant"; "cosine" to 0; "step" divides by 10 after 1/2 and 3/4 of the epochs; "one-cycle" rises
     linearly over `warmup` (share of all steps) and falls along a cosine. Raises `ValueError` for values out of range.
@@ -56,7 +56,7 @@ class Recipe:
             ("momentum", 0 <= self.momentum < 1),
             ("weight_decay", self.weight_decay >= 0),
             ("warmup", 0 < self.warmup < 1),
-            ("epochs", self.epochs >= 1),
+            ("epochs", self.epochs >= 0),
             ("batch_size", self.batch_size >= 2),
         ):
             if not good:

@@ -37,6 +37,7 @@ class Data:
     rho: float | None = None  # PhotoDigits: chance that the photograph is the one paired with the digit's class
     size: int | None = option(None)  # pixels of the crop of streamed pictures; None for 224
     corrupt: Literal["fatal", "skip"] | None = option(None)  # streamed files that cannot be decoded; None for fatal
+    labels: Literal["own", "imagenet"] = option("own")  # the data's classes, or where they stand among ImageNet's 1,000
 
     def __post_init__(self) -> None:
         for name in ("train", "val", "test"):
@@ -50,15 +51,23 @@ class Data:
 
 @dataclass(frozen=True)
 class Model:
-    """Which network: a name that `semcont.build` knows, its first stage's channels, its stem, its normalisation."""
+    """Which network: a name that `semcont.build` knows, its first stage's channels, its stem, its normalisation, and
+    whose weights it starts from: nobody's, torchvision's, or a file's (`semcont.paper.weights`).
+    """
 
     name: str
     width: int = 64
     stem: Literal["cifar", "cifar-stride2", "imagenet"] = "cifar"
     norm: Literal["batch", "group"] = "batch"
+    weights: str = option("none")  # none, imagenet, or a .safetensors or .pth file
 
     def __post_init__(self) -> None:
         _between("width", self.width, 1, 4096)
+        if self.weights not in ("none", "imagenet") and not self.weights.endswith((".safetensors", ".pth")):
+            hint = nearest(self.weights, ("none", "imagenet"))
+            raise ValueError(
+                f"weights must be none, imagenet, or a .safetensors or .pth file, not {self.weights!r}{hint}"
+            )
 
 
 @dataclass(frozen=True)
@@ -131,6 +140,7 @@ class Preset:
     attack: Attack  # in training
     evaluation: Attack = field(default_factory=Attack)
     floors: Floors = field(default_factory=Floors)
+    notebooks: tuple[str, ...] = ()  # those that make sense on these data; empty: all
     discontinuity: Discontinuity = field(default_factory=Discontinuity)
     gradients: Gradients = field(default_factory=Gradients)
     continuity: Continuity = field(default_factory=Continuity)
@@ -150,8 +160,27 @@ class Preset:
             raise ValueError(
                 f"model.name: unknown network {self.model.name!r}{nearest(self.model.name, models.RESNETS)}"
             )
+        if self.training.epochs == 0 and self.model.weights == "none":
+            raise ValueError(
+                "training.epochs: 0 leaves the network as it is: set model.weights, or epochs of at least 1"
+            )
+        if self.training.epochs and self.data.labels == "imagenet":
+            raise ValueError(
+                "data.labels: imagenet is for a network as it is: set training.epochs to 0, or labels to own"
+            )
         _between("seeds", self.seeds, 1)
         _between("threads", self.threads, 1)
+
+    def reads(self, notebook: str) -> bool:
+        """Whether a notebook is among those that make sense under this preset."""
+        return not self.notebooks or notebook in self.notebooks
+
+    def check_notebook(self, name: str) -> None:
+        """Raise `SettingsError` for a notebook that this preset leaves out."""
+        if not self.reads(name):
+            raise SettingsError(
+                f"{name} is not for preset {self.name}, whose data and network suit {', '.join(self.notebooks)}"
+            )
 
 
 def load_preset(name: str | Path) -> Preset:
@@ -186,16 +215,16 @@ def changeable() -> dict[str, tuple[str, str]]:
 def changed(preset: Preset, changes: dict[str, Any]) -> Preset:
     """The preset with `changes` to what training uses. Raises `SettingsError` naming a bad one and the nearest."""
     known = changeable()
+    values: dict[str, dict[str, Any]] = {}
     for name, value in changes.items():
         if name not in known:
             raise SettingsError(f"unknown change {name!r}{nearest(name, known)}")
         group, key = known[name]
         kind = get_type_hints(_GROUPS[group])[key]
-        try:
-            part = replace(getattr(preset, group), **{key: convert(kind, value, "changes", name)})
-        except SettingsError:
-            raise
-        except ValueError as error:
-            raise SettingsError(f"changes: {error}") from None
-        preset = replace(preset, **{group: part})
-    return preset
+        values.setdefault(group, {})[key] = convert(kind, value, "changes", name)
+    try:
+        return replace(preset, **{group: replace(getattr(preset, group), **new) for group, new in values.items()})
+    except SettingsError:
+        raise
+    except ValueError as error:
+        raise SettingsError(f"changes: {error}") from None
