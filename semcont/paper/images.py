@@ -41,7 +41,9 @@ def source_of(preset: Preset, split: str, **options) -> ImageSet | Stream:
 
 def _settings(preset: Preset, split: str, options: dict) -> tuple:
     data = preset.data
-    settings = {"seed": data.seed, "n": getattr(data, split, None)}
+    sizes = (data.train, data.val)
+    full = None if None in sizes else sum(sizes)  # what a refit is trained on
+    settings = {"seed": data.seed, "n": full if split == "full" else getattr(data, split, None)}
     if data.rho is not None:
         settings["rho"] = data.rho
     streamed = {"size": data.size, "corrupt": data.corrupt} if "size" in datasets.options(data.name) else {}

@@ -40,7 +40,7 @@ def begin(name: str, **values: Any) -> "Section":
     preset.check_notebook(name)
     if values["seed"] < 0:
         raise parameters.SettingsError(f"{name}: seed must be at least 0, not {values['seed']}")
-    section = Section(name, preset, values, devices.resolve(values["device"]))
+    section = Section(name, preset, values, devices.of(preset, values["device"]))
     print(section.headline())
     return section
 

@@ -75,6 +75,8 @@ class Training(Recipe):
     """`semcont.training.Recipe`, how many validation images each epoch's monitor attacks, how weights are written."""
 
     monitor: int = 200  # images; 0 for none
+    refit: bool = option(False)  # train on train + val (the split "full"), once every choice is made
+    workers: int = option(0)  # processes that decode a set that is streamed; 0: this one
     stored: Literal["float32", "float16"] = option("float32")  # what is measured is what was written
 
 
@@ -138,6 +140,7 @@ class Preset:
     training: Training
     constraint: Constraint
     attack: Attack  # in training
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # "auto": a GPU where there is one
     evaluation: Attack = field(default_factory=Attack)
     floors: Floors = field(default_factory=Floors)
     notebooks: tuple[str, ...] = ()  # those that make sense on these data; empty: all

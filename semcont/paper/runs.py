@@ -5,6 +5,7 @@ A run is named by what determines its weights: training settings, arm, seed, cha
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pandas as pd
 import torch
 from torch import Generator, nn
 
-from .. import attacks, datasets, losses, training
+from .. import attacks, datasets, distributed, losses, training
 from . import devices, paths, store, weights
 from .images import source_of, split_of
 from .measurements import Measurement
@@ -27,6 +28,8 @@ _WEIGHTS, _HISTORY, _SETTINGS, RECORD, _CHECKPOINT = (
     "record.json",
     "checkpoint.json",
 )
+
+_HOW = ("monitor", "workers", "compile")  # settings of training that do not determine the weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,17 +75,20 @@ def trained(preset: Preset, arm: str, seed: int, *, device: str | None = None, *
     differ). `epochs=0` gives the network of `model.weights` as it is. An arm whose weight is 0 is its plain arm.
     Raises `SettingsError` for an unknown arm or change, `BrokenStore` for a truncated, altered or foreign file,
     `TrainingError` where the loss is not finite.
+
+    Under `torchrun` the processes train it together, and the first one alone looks for files and writes them.
     """
     from . import published
 
     preset, arm, changes, start = _resolved(preset, arm, seed, changes)
-    device = devices.resolve(device or "auto")
+    device = devices.of(preset, device)
     data, settings, key, folder = _named(preset, arm, seed, start)
-    with store.locked(paths.runs() / "locks" / f"{key}.lock"):
-        if not (folder / RECORD).is_file() and not published.fetch(folder):
+    lock = store.locked(paths.runs() / "locks" / f"{key}.lock")
+    with distributed.joined(device) as world, lock if world.first else nullcontext():
+        if world.agree(lambda: not (folder / RECORD).is_file() and not published.fetch(folder)):
             with devices.threads(preset.threads):
                 _train(preset, arm, seed, data, settings, folder, device, start)
-        record = _verified(folder, settings)
+        record = world.agree(lambda: _verified(folder, settings))
     return Run(preset, arm, seed, changes, key, folder, record, device)
 
 
@@ -94,7 +100,9 @@ def folder_of(preset: Preset, arm: str, seed: int, **changes) -> Path:
 
 def _named(preset: Preset, arm: str, seed: int, start: Run | None) -> tuple[Any, dict, str, Path]:
     """A run's training data (None for no epochs), the settings that determine it, its key, its folder."""
-    data = source_of(preset, "train") if preset.training.epochs else None
+    if preset.training.refit and "full" not in datasets.splits(preset.data.name):
+        raise SettingsError(f"training.refit: {preset.data.name} has no split 'full'; set it to false")
+    data = source_of(preset, "full" if preset.training.refit else "train") if preset.training.epochs else None
     settings = plan(preset, arm, seed) | {"start": start.key if start else None}
     settings["fingerprint"] = data.fingerprint if data else None
     if weights.given(preset.model) and start is None:
@@ -124,7 +132,7 @@ def plan(preset: Preset, arm: str, seed: int) -> dict[str, Any]:
     constraint = asdict(preset.constraint)
     used = {"forward_both"} | ({kind.weight, "reduction", "detach"} if kind.weight else set())
     used |= {"photometric": {"level", "use_hue"}, "gaussian": {"sigma"}}.get(kind.perturbation, set())
-    training_settings = {k: v for k, v in _settings(preset.training).items() if k != "monitor"}
+    training_settings = {k: v for k, v in _settings(preset.training).items() if k not in _HOW}
     return {
         "recipe": training.RECIPE,
         "arm": arm,
@@ -154,20 +162,25 @@ def _train(preset, arm, seed, data, settings, folder, device, start) -> None:
     from time import perf_counter
 
     began = perf_counter()
+    world = distributed.world()
     folder.mkdir(parents=True, exist_ok=True)
     if data is None:
-        network, classes = weights.taken_over(preset, start)
-        store.write_json(folder / _SETTINGS, settings)
-        _write(preset, folder, network, [], settings, classes, device, perf_counter() - began)
+        if world.first:
+            network, classes = weights.taken_over(preset, start)
+            store.write_json(folder / _SETTINGS, settings)
+            made = {"settings": settings, "classes": list(classes)}
+            _finish(folder, _stored(network, "float32"), [], made, perf_counter() - began, device, preset)
         return
     network = weights.starting(preset, len(data.classes), seed, start).to(device)
-    resume = _resumable(folder, settings)
+    resume = world.agree(lambda: _resumable(folder, settings))
     spent = resume.pop("seconds") if resume else 0.0
-    store.write_json(folder / _SETTINGS, settings)
-    with _progress(arm, seed, preset.training.epochs, resume["epoch"] if resume else 0) as bar:
+    if world.first:
+        store.write_json(folder / _SETTINGS, settings)
+    with _progress(arm, seed, preset.training.epochs, resume["epoch"] if resume else 0, world.first) as bar:
 
         def on_epoch(state: dict) -> None:
-            _save_checkpoint(folder, state | {"seconds": spent + perf_counter() - began})
+            if world.first:
+                _save_checkpoint(folder, state | {"seconds": spent + perf_counter() - began})
             bar.set_postfix_str(f"loss {state['history'][-1]['loss']:.3f}")
             bar.update()
 
@@ -179,23 +192,26 @@ def _train(preset, arm, seed, data, settings, folder, device, start) -> None:
             seed=seed,
             resume=resume,
             on_epoch=on_epoch,
-            monitor=_monitor(preset, device),
+            monitor=_monitor(preset, device, world),
         )
-    _write(preset, folder, network, history, settings, data.classes, device, spent + perf_counter() - began)
+    if world.first:
+        made = {"settings": settings, "classes": list(data.classes)}
+        seconds = spent + perf_counter() - began
+        _finish(folder, _stored(network, preset.training.stored), history, made, seconds, device, preset)
 
 
-def _write(preset, folder, network, history, settings, classes, device, seconds) -> None:
-    """A finished run's files, the record last."""
+def _finish(folder: Path, tensors, history, made: dict, seconds: float, device: str, preset: Preset) -> None:
+    """Write what a trained run consists of, the record last, and remove the checkpoint."""
     from safetensors.torch import save_file
 
-    tensors = _stored(network, preset.training.stored)
     table = pd.DataFrame(history, columns=None if history else ["epoch"])
     store.write_whole(folder / _WEIGHTS, lambda part: save_file(tensors, part))
     store.write_whole(folder / _HISTORY, lambda part: table.to_csv(part, index=False))
     files = {name: store.sha256(folder / name) for name in (_WEIGHTS, _HISTORY, _SETTINGS)}
-    record = {"settings": settings, "classes": list(classes), "files": files}
-    record |= {"seconds": round(seconds, 2), **store.provenance(device, preset.threads)}
-    store.write_json(folder / RECORD, record)
+    provenance = store.provenance(device, preset.threads)
+    if preset.training.compile:
+        provenance["compiled"] = True
+    store.write_json(folder / RECORD, made | {"files": files, "seconds": round(seconds, 2)} | provenance)
     for leftover in [*folder.glob("checkpoint*"), *folder.glob("*.part")]:
         leftover.unlink(missing_ok=True)
 
@@ -207,32 +223,53 @@ def _stored(network: nn.Module, precision: str) -> dict[str, torch.Tensor]:
     return {name: value.to(kind) if value.is_floating_point() else value for name, value in values.items()}
 
 
-def _progress(arm: str, seed: int, epochs: int, done: int):
+def _progress(arm: str, seed: int, epochs: int, done: int, shown: bool):
     import os
 
     from tqdm import tqdm
 
     label = f"training {arm}, seed {seed}"
-    return tqdm(
-        total=epochs, initial=done, desc=label, unit="epoch", leave=False, disable="SEMCONT_BATCH" in os.environ
-    )
+    silent = not shown or "SEMCONT_BATCH" in os.environ
+    return tqdm(total=epochs, initial=done, desc=label, unit="epoch", leave=False, disable=silent)
 
 
-def _monitor(preset: Preset, device: str) -> Callable[[nn.Module], dict[str, float]] | None:
-    """Validation accuracy, and under the evaluation's attack on the first `monitor` images, after each epoch."""
-    if "val" not in datasets.splits(preset.data.name):
+def _monitor(preset: Preset, device: str, world: distributed.World) -> Callable[[nn.Module], dict] | None:
+    """Validation accuracy, and under the evaluation's attack on the first `monitor` images, after each epoch.
+
+    Each process measures its share of the images, each image once. None for a refit, which trains on these images.
+    """
+    if preset.training.refit or "val" not in datasets.splits(preset.data.name):
         return None
-    val = split_of(preset, "val").to(device)
-    attacked = val.select(slice(preset.training.monitor))
+    val = source_of(preset, "val")
+    attack = preset.evaluation.in_pixels()
+
+    def survived(network: nn.Module, x: torch.Tensor, y: torch.Tensor, first: int) -> torch.Tensor:
+        return attacks.survivors(network, x, y, first=first, **attack)
 
     def monitor(network: nn.Module) -> dict[str, float]:
-        row = {"val_accuracy": float((predict(network, val).argmax(1) == val.labels).double().mean())}
-        if len(attacked):
-            settings = preset.evaluation.in_pixels()
-            row["val_attacked"] = attacks.robust_accuracy(network, attacked.float(), attacked.labels, **settings)
+        row = {"val_accuracy": _accuracy(network, val, len(val), world, device, _right)}
+        if preset.training.monitor:
+            attacked = min(preset.training.monitor, len(val))
+            row["val_attacked"] = _accuracy(network, val, attacked, world, device, survived)
         return row
 
     return monitor
+
+
+def _accuracy(network, images, n: int, world, device, right: Callable[..., torch.Tensor]) -> float:
+    """The share of the first n images that `right(network, x, y, first)` holds for, `first` being the place of x[0]."""
+    mine, hits = world.share(n), torch.zeros((), dtype=torch.long)
+    groups = torch.arange(n)[mine].split(500)
+    first = mine.start
+    for x, y in images.batches(groups):
+        hits += right(network, x.to(device), y.to(device), first).sum().cpu()
+        first += len(x)
+    return world.total(hits).item() / n
+
+
+@torch.no_grad()
+def _right(network: nn.Module, x: torch.Tensor, y: torch.Tensor, first: int) -> torch.Tensor:
+    return network(x.contiguous(memory_format=torch.channels_last)).argmax(1) == y
 
 
 def per_batch(pixels: torch.Tensor) -> int:

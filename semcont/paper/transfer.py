@@ -49,11 +49,16 @@ def has_splits(target: str) -> bool:
     return "train" in datasets.splits(target)
 
 
+def training_split(target: str, train: int | None) -> str:
+    """What a target with splits is trained on: all there is but the test part, or `train` images of its own split."""
+    return "full" if train is None and "full" in datasets.splits(target) else "train"
+
+
 def parts(target: str, *, train: int | None, test: int | None, folds: int, repeats: int, seed: int) -> Iterator[Part]:
     """One part where the target has a training split, else folds x repeats, stratified, that train on one fold."""
     if has_splits(target):
         tested = load_data(target, "test", n=test)
-        yield Part(load_data(target, "train", n=train), tested, torch.arange(len(tested)))
+        yield Part(load_data(target, training_split(target, train), n=train), tested, torch.arange(len(tested)))
         return
     from sklearn.model_selection import RepeatedStratifiedKFold
 
