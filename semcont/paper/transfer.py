@@ -90,16 +90,20 @@ def finetune(
     """
     hits = []
     for part in parts(target, train=train, test=test, folds=folds, repeats=repeats, seed=run.seed):
-        network = _tuned(run, target, part.train, epochs, lr, fresh)
+        network = _tuned(run, target, part.train, epochs, lr, fresh, whole=training_split(target, train) == "full")
         hits.append((part, predict(network, part.test.to(run.device)).argmax(1).cpu()))
     return _row(run, target, "finetune", hits, fresh)
 
 
-def _tuned(run: Run, target: str, data: datasets.ImageSet, epochs: int, lr: float, fresh: bool) -> nn.Module:
-    """The network after the fine-tune: a run of its own on a split, so kept and resumed; trained here on a fold."""
+def _tuned(run: Run, target: str, data, epochs: int, lr: float, fresh: bool, whole: bool = False) -> nn.Module:
+    """The network after the fine-tune: a run of its own on a split, so kept and resumed; trained here on a fold.
+
+    `whole` says that `data` is the split "full". No target is augmented: a mirrored digit is another.
+    """
     if has_splits(target):
-        changes = {"data": target, "data_seed": 0, "rho": None, "train": len(data), "val": None, "test": None}
-        changes |= {"epochs": epochs, "lr": lr} | ({"weights": "none"} if fresh else {"start": run})
+        changes = {"data": target, "data_seed": 0, "rho": None, "val": None, "test": None, "augment": "none"}
+        changes |= {"train": None if whole else len(data), "refit": whole, "epochs": epochs, "lr": lr}
+        changes |= {"weights": "none"} if fresh else {"start": run}
         return trained(run.preset, "base", run.seed, device=run.device, **changes).model()
     generator = training.generator_for(run.seed, "weights")
     network = (
@@ -107,7 +111,7 @@ def _tuned(run: Run, target: str, data: datasets.ImageSet, epochs: int, lr: floa
         if fresh
         else models.replace_head(run.model("cpu"), len(data.classes), generator)
     )
-    recipe = replace(run.preset.training, epochs=epochs, lr=lr)
+    recipe = replace(run.preset.training, epochs=epochs, lr=lr, augment="none")
     training.fit(network.to(run.device), data, losses.Objective("base"), recipe, seed=run.seed)
     return network
 
@@ -201,7 +205,7 @@ def held_out(
     out = groups[torch.randperm(len(groups), generator=run.generator("held out"))[: round(share * len(groups))]]
     inside = ~torch.isin(data.groups, out)
     network = models.replace_head(run.model(), len(data.classes), training.generator_for(run.seed, "weights"))
-    recipe = replace(run.preset.training, epochs=epochs, lr=lr)
+    recipe = replace(run.preset.training, epochs=epochs, lr=lr, augment="none")
     training.fit(network, data.select(inside), losses.Objective("base"), recipe, seed=run.seed)
     rest = data.select(~inside).to(run.device)
     right = predict(network, rest).argmax(1) == rest.labels
