@@ -16,6 +16,18 @@ TARGETS = {
 }
 """What section 4.6 can carry networks over to, and a short name of each."""
 
+ABLATIONS: dict[str, dict[str, Any]] = {
+    "detach": {"detach": True},
+    "two-pass": {"two_pass": True},
+    "mean": {"reduction": "mean"},
+    "cosine": {"distance": "cosine"},
+    "kl": {"distance": "kl"},
+    "no-hue": {"use_hue": False},
+    "term zero": {"alpha": 0.0, "forward_both": True},
+}
+"""What may be changed in an arm with the constraint, all else equal. "term zero" is the control for BatchNorm: x' goes
+through the network and has no weight."""
+
 
 def _at_least(group, least: float, *names: str) -> None:
     """Raise `ValueError` for a key of `group` below `least`; None, for all there are, passes."""
@@ -70,8 +82,15 @@ class Continuity:
     images: int | None = None  # test images; None for all
     alphas: tuple[float, ...] = (0.0, 0.1, 1.0, 10.0, 100.0)  # Fig. 4; 0 is `base`
     alpha_epochs: int | None = None  # of Fig. 4's networks; None for as many as the arms get
+    alpha_seeds: int | None = None  # of Fig. 4's networks; None for as many as the arms get
+    path_images: int | None = 0  # test images of the worst case over a path of strengths; 0 for none, None for all
+    path_points: int = 65  # strengths from level -4 to level 4
 
     def __post_init__(self) -> None:
+        _at_least(self, 1, "alpha_seeds")
+        _at_least(self, 0, "path_images")
+        if self.path_points < 3 or self.path_points % 2 == 0:  # odd, so that the middle one is the image itself
+            raise ValueError(f"path_points must be an odd number of at least 3, not {self.path_points}")
         if len(set(self.alphas)) < 2 or min(self.alphas) < 0:
             raise ValueError(f"alphas must be at least two weights of at least 0, not {list(self.alphas)}")
         if self.alpha_epochs is not None and self.alpha_epochs < 1:
@@ -88,6 +107,10 @@ class Features:
     """Section 4.3: Figs. 5 to 10."""
 
     images: int | None = None  # test images; None for all
+    context_seeds: int = 0  # networks trained on PhotoDigits' backgrounds alone; 0 for none
+
+    def __post_init__(self) -> None:
+        _at_least(self, 0, "context_seeds")
 
 
 @dataclass(frozen=True)
@@ -161,3 +184,57 @@ class Fairness:
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "train", "test", "epochs")
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What the constraint adds beyond its controls, and the constraint in other forms (notebook 03)."""
+
+    beyond: bool = False  # the table of paired differences between an arm and its control
+    ablations: tuple[str, ...] = ()  # names of `ABLATIONS`
+    ablated: tuple[str, ...] = ("c",)  # the arms that they change
+    seeds: int = 3  # of each
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "seeds")
+        for name in self.ablations:
+            if name not in ABLATIONS:
+                raise ValueError(f"ablations: there is no {name!r}, only {', '.join(ABLATIONS)}")
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Training length as a control (notebook 02): each length is a training of its own, with its own schedule."""
+
+    epochs: tuple[int, ...] = ()  # at least five to see a curve; none: no such trainings
+    arms: tuple[str, ...] = ("base", "c", "adv", "adv+c")
+    seeds: int = 3
+    tolerance: float = (
+        1.0  # percentage points: levelled off where the last doubling changes validation accuracy by less
+    )
+    worst: bool = False  # also the worst case over the audit's attacks
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "seeds")
+        if any(epochs < 1 for epochs in self.epochs) or len(set(self.epochs)) != len(self.epochs):
+            raise ValueError(f"epochs must be distinct numbers of at least 1, not {list(self.epochs)}")
+        if not self.tolerance > 0:
+            raise ValueError(f"tolerance must be above 0 points, not {self.tolerance!r}")
+
+
+@dataclass(frozen=True)
+class Frontier:
+    """The plane of clean against attacked accuracy (notebook 05): who else buys the same trade; none: no such plane."""
+
+    alphas: tuple[float, ...] = ()  # of adv+c
+    betas: tuple[float, ...] = ()  # of trades
+    eps: tuple[float, ...] = ()  # of adv, in 1/255; its step grows with it
+    arms: tuple[str, ...] = ()  # further arms, as they are
+    seeds: int = 3
+    worst: bool = False  # also the worst case over the audit's attacks
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "seeds")
+        for name in ("alphas", "betas", "eps"):
+            if any(value <= 0 for value in getattr(self, name)):
+                raise ValueError(f"{name} must be above 0, not {list(getattr(self, name))}")

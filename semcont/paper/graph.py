@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import losses
-from . import dependencies, fairness, paths
-from .presets import Preset, changed, load_preset
+from . import dependencies, fairness, paths, variants
+from .presets import Preset, changed, differing, load_preset
 from .strict import SettingsError, nearest
 
 CLAIMS = "09_claims"  # reads the other notebooks' records
@@ -43,8 +43,8 @@ class Job(NamedTuple):
 
 
 def arms(preset: Preset) -> list[Job]:
-    """Every arm on every seed."""
-    return [Job(arm, seed) for arm in preset.arms for seed in range(preset.seeds)]
+    """Every arm on the seeds that the preset gives it."""
+    return [Job(arm, seed) for arm in preset.arms for seed in range(preset.seeds_of(arm))]
 
 
 def alphas(preset: Preset) -> list[Job]:
@@ -54,20 +54,47 @@ def alphas(preset: Preset) -> list[Job]:
         alpha, others = changes["alpha"], {name: value for name, value in changes.items() if name != "alpha"}
         known = {0: ("base", others), preset.constraint.alpha: ("c", others)}
         arm, changes = known.get(alpha, ("c", changes))
-        jobs += [Job(arm, seed, tuple(changes.items())) for seed in range(preset.seeds)]
+        seeds = preset.continuity.alpha_seeds or preset.seeds_of("c")
+        jobs += [Job(arm, seed, tuple(changes.items())) for seed in range(seeds)]
     return jobs
 
 
 def lengths(preset: Preset) -> list[Job]:
     """The adversarial arms at further training lengths (notebook 05)."""
     trained_so = [(arm, n) for arm in ("adv", "adv+c") if arm in preset.arms for n in preset.robustness.lengths]
-    return [Job(arm, seed, (("epochs", n),)) for arm, n in trained_so for seed in range(preset.seeds)]
+    return [Job(arm, seed, (("epochs", n),)) for arm, n in trained_so for seed in range(preset.seeds_of(arm))]
+
+
+def ablations(preset: Preset) -> list[Job]:
+    """The constraint in other forms (notebook 03)."""
+    return _jobs(preset, variants.ablations(preset))
+
+
+def training_lengths(preset: Preset) -> list[Job]:
+    """The arms at each training length (notebook 02)."""
+    return _jobs(preset, variants.lengths(preset))
+
+
+def contexts(preset: Preset) -> list[Job]:
+    """Networks that see the background alone (notebook 04)."""
+    return _jobs(preset, variants.contexts(preset))
+
+
+def frontier(preset: Preset) -> list[Job]:
+    """What else buys robustness with clean accuracy (notebook 05)."""
+    return _jobs(preset, variants.frontier(preset))
+
+
+def _jobs(preset: Preset, wanted: list[variants.Variant]) -> list[Job]:
+    """Each variant on each of its seeds, named by what differs from the preset alone."""
+    named = [(v.arm, v.seeds, tuple(differing(preset, v.changes).items())) for v in wanted]
+    return [Job(arm, seed, changes) for arm, seeds, changes in named for seed in range(seeds)]
 
 
 def pretrained(preset: Preset) -> list[Job]:
     """Section 2's network where it is not the arm `base` (notebook 01)."""
     changes = preset.discontinuity.changes()
-    return [Job("base", seed, tuple(changes.items())) for seed in range(preset.seeds)]
+    return [Job("base", seed, tuple(changes.items())) for seed in range(preset.seeds_of("base"))]
 
 
 def colours(preset: Preset) -> list[Job]:
@@ -77,8 +104,10 @@ def colours(preset: Preset) -> list[Job]:
 
 NEEDS = {
     "01_discontinuity": (arms, pretrained),
-    "03_continuity": (arms, alphas),
-    "05_robustness": (arms, lengths),
+    "02_training": (arms, training_lengths),
+    "03_continuity": (arms, alphas, ablations),
+    "04_semantic_features": (arms, contexts),
+    "05_robustness": (arms, lengths, frontier),
     "08_fairness": (colours,),
     CLAIMS: (),
 }

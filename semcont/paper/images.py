@@ -46,6 +46,10 @@ def _settings(preset: Preset, split: str, options: dict) -> tuple:
     settings = {"seed": data.seed, "n": full if split == "full" else getattr(data, split, None)}
     if data.rho is not None:
         settings["rho"] = data.rho
+    if data.variant != "standard":
+        settings["variant"] = data.variant
+    if data.variant != "standard":
+        settings["variant"] = data.variant
     streamed = {"size": data.size, "corrupt": data.corrupt} if "size" in datasets.options(data.name) else {}
     settings |= {name: value for name, value in streamed.items() if value is not None}
     return tuple(sorted((settings | options).items()))

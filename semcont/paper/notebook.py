@@ -73,9 +73,16 @@ class Section:
         run = f"preset {self.preset.name} · seed {seeds} · {self.device}, {self.threads} {many}"
         return f"{self.name} · {run} · {versions}"
 
-    def runs(self, arms: tuple[str, ...] | list[str] | None = None, **changes: Any) -> list[Run]:
-        """The trained networks of `arms` (the preset's otherwise) on every seed; trains what is missing."""
-        wanted = [(arm, seed) for arm in arms or self.preset.arms for seed in self.seeds]
+    def runs(
+        self, arms: tuple[str, ...] | list[str] | None = None, *, seeds: int | None = None, **changes: Any
+    ) -> list[Run]:
+        """The trained networks of `arms` (the preset's otherwise) on the seeds that the preset gives each; trains what
+        is missing.
+
+        `seeds` takes the first so many: for what is changed, and not among the preset's arms.
+        """
+        count = {arm: self.preset.seeds_of(arm) if seeds is None else seeds for arm in arms or self.preset.arms}
+        wanted = [(arm, self.seeds[0] + k) for arm, number in count.items() for k in range(number)]
         found = [trained(self.preset, arm, seed, device=self.device, **changes) for arm, seed in wanted]
         self._keys.update(run.key for run in found)
         return found
@@ -114,7 +121,11 @@ class Section:
         self._figures[name] = about | {"csv": self._stage_table(name, table)}
         shown = table if show is None else show
         html = shown.to_html(
-            index=not isinstance(shown.index, pd.RangeIndex), float_format=_number, border=0, na_rep="–"
+            index=not isinstance(shown.index, pd.RangeIndex),
+            float_format=_number,
+            border=0,
+            na_rep="–",
+            classes=_prose(shown),
         )
         html = html.replace("<thead>", f"<caption>{caption}</caption>\n  <thead>", 1)
         _show({"text/html": html, "text/plain": shown.to_string(float_format=_number)}, {"name": name})
@@ -170,6 +181,15 @@ def _figure_of(axes: Any) -> Figure:
     if isinstance(axes, Figure):
         return axes
     return np.atleast_1d(np.asarray(axes, dtype=object)).flat[0].figure
+
+
+def _prose(shown: pd.DataFrame, long: int = 30) -> list[str]:
+    """Classes that name a table's columns of sentences, which pages set flush left; numbers stay flush right."""
+    first = 1 if isinstance(shown.index, pd.RangeIndex) else 2
+    longest = [
+        max((len(cell) for cell in shown.iloc[:, k] if isinstance(cell, str)), default=0) for k in range(shown.shape[1])
+    ]
+    return [f"prose-{k}" for k, length in enumerate(longest, first) if length > long]
 
 
 def _show(data: dict[str, str], metadata: dict[str, Any]) -> None:

@@ -9,11 +9,14 @@ from ..training import Recipe, option
 from . import paths
 from .budgets import (
     Continuity,
+    Controls,
     Discontinuity,
     Fairness,
     Features,
+    Frontier,
     Gradients,
     Interpretability,
+    Lengths,
     Robustness,
     Transfer,
 )
@@ -38,6 +41,7 @@ class Data:
     size: int | None = option(None)  # pixels of the crop of streamed pictures; None for 224
     corrupt: Literal["fatal", "skip"] | None = option(None)  # streamed files that cannot be decoded; None for fatal
     labels: Literal["own", "imagenet"] = option("own")  # the data's classes, or where they stand among ImageNet's 1,000
+    variant: Literal["standard", "conflict", "background"] = option("standard")  # PhotoDigits: see `semcont.load`
 
     def __post_init__(self) -> None:
         for name in ("train", "val", "test"):
@@ -93,6 +97,8 @@ class Constraint:
     beta: float = 6.0
     squeeze: float = 0.01
     sigma: float = 0.04
+    distance: Literal["l2", "cosine", "kl"] = option("l2")
+    two_pass: bool = option(False)
 
     def __post_init__(self) -> None:
         for name in ("alpha", "beta", "squeeze", "sigma"):
@@ -152,11 +158,18 @@ class Preset:
     interpretability: Interpretability = field(default_factory=Interpretability)
     transfer: Transfer = field(default_factory=Transfer)
     fairness: Fairness = field(default_factory=Fairness)
+    few_arms: tuple[str, ...] = ()  # arms that get fewer seeds than the others
+    few_seeds: int | None = None
+    controls: Controls = field(default_factory=Controls)
+    lengths: Lengths = field(default_factory=Lengths)
+    frontier: Frontier = field(default_factory=Frontier)
 
     def __post_init__(self) -> None:
-        for arm in self.arms:
-            if arm not in losses.ARMS:
-                raise ValueError(f"arms: unknown arm {arm!r}{nearest(arm, losses.ARMS)}")
+        named = {"arms": self.arms, "lengths.arms": self.lengths.arms, "frontier.arms": self.frontier.arms}
+        for key, arms in (named | {"controls.ablated": self.controls.ablated}).items():
+            for arm in arms:
+                if arm not in losses.ARMS:
+                    raise ValueError(f"{key}: unknown arm {arm!r}{nearest(arm, losses.ARMS)}")
         if len(set(self.arms)) != len(self.arms) or not self.arms:
             raise ValueError(f"arms must be distinct and at least one, not {list(self.arms)}")
         if self.model.name not in models.RESNETS and not self.model.name.isidentifier():
@@ -173,6 +186,13 @@ class Preset:
             )
         _between("seeds", self.seeds, 1)
         _between("threads", self.threads, 1)
+        if not set(self.few_arms) <= set(self.arms) or bool(self.few_arms) != (self.few_seeds is not None):
+            raise ValueError(f"few_arms {list(self.few_arms)} must be arms of the preset, and go with few_seeds")
+        _between("few_seeds", self.few_seeds or 1, 1, self.seeds)
+
+    def seeds_of(self, arm: str) -> int:
+        """How many networks of an arm are trained: `few_seeds` of those in `few_arms`, else `seeds`."""
+        return self.few_seeds if arm in self.few_arms and self.few_seeds else self.seeds
 
     def reads(self, notebook: str) -> bool:
         """Whether a notebook is among those that make sense under this preset."""
@@ -213,6 +233,13 @@ def changeable() -> dict[str, tuple[str, str]]:
     return {
         _RENAMED.get((group, f.name), f.name): (group, f.name) for group, kind in _GROUPS.items() for f in fields(kind)
     }
+
+
+def differing(preset: Preset, changes: dict[str, Any]) -> dict[str, Any]:
+    """Those of `changes` that are not the preset's own values already, so that a network has one name in the graph."""
+    place = changeable()
+    has = lambda name: getattr(getattr(preset, place[name][0]), place[name][1])  # noqa: E731
+    return {name: value for name, value in changes.items() if has(name) != value}
 
 
 def changed(preset: Preset, changes: dict[str, Any]) -> Preset:

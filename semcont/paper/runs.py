@@ -129,8 +129,10 @@ def _resolved(preset: Preset, arm: str, seed: int, changes: dict) -> tuple[Prese
 def plan(preset: Preset, arm: str, seed: int) -> dict[str, Any]:
     """What determines a run's weights, less the data's fingerprint and the start: only what this arm uses."""
     kind = losses.ARMS[arm]
-    constraint = asdict(preset.constraint)
+    constraint = _settings(preset.constraint)
     used = {"forward_both"} | ({kind.weight, "reduction", "detach"} if kind.weight else set())
+    used |= {"distance"} if kind.weight and kind.distance == losses.CONSTRAINTS["l2"] else set()
+    used |= {"two_pass"} if kind.perturbation != "none" else set()
     used |= {"photometric": {"level", "use_hue"}, "gaussian": {"sigma"}}.get(kind.perturbation, set())
     training_settings = {k: v for k, v in _settings(preset.training).items() if k not in _HOW}
     return {
@@ -140,7 +142,7 @@ def plan(preset: Preset, arm: str, seed: int) -> dict[str, Any]:
         "data": _settings(preset.data),
         "model": {k: v for k, v in _settings(preset.model).items() if k != "weights"},  # their digest is in the key
         "training": training_settings,
-        "constraint": {name: constraint[name] for name in sorted(used)},
+        "constraint": {name: constraint[name] for name in sorted(used & set(constraint))},
         "attack": asdict(preset.attack) if kind.perturbation == "pgd" else None,
     }
 
