@@ -43,6 +43,15 @@ def kl(logits: Float[Tensor, "n k"], logits_prime: Float[Tensor, "n k"]) -> Floa
     return (log_p.exp() * (log_p - logits_prime.log_softmax(1))).sum(dim=1)
 
 
+def cosine_distance(logits: Float[Tensor, "n k"], logits_prime: Float[Tensor, "n k"]) -> Float[Tensor, " n"]:
+    """1 - cos of the angle between the logits of x and of x', each less its mean over the k classes.
+
+    The softmax does not see that mean, and the angle does not see the logits' scale.
+    """
+    centred, centred_prime = (values - values.mean(1, keepdim=True) for values in (logits, logits_prime))
+    return 1 - F.cosine_similarity(centred, centred_prime, dim=1)
+
+
 def squared_norm(logits: Float[Tensor, "n k"], logits_prime: Tensor | None = None) -> Float[Tensor, " n"]:
     """||F(x)||^2: shrinks the logits and compares nothing, the control for DS."""
     return logits.square().sum(dim=1)
@@ -53,8 +62,11 @@ DISTANCES: dict[str, Distance] = {
     "squared_l2": distance_score,
     "cross_entropy": cross_entropy_to,
     "kl": kl,
+    "cosine": cosine_distance,
     "squared_norm": squared_norm,
 }
+CONSTRAINTS = {"l2": "squared_l2", "cosine": "cosine", "kl": "kl"}
+"""What `Objective(distance=)` takes: the constraint's own distance, Eq. 2's, and what may stand in for it."""
 
 
 def _batch_mean(values: Tensor, reduction: str, classes: int) -> Tensor:
@@ -157,8 +169,10 @@ class Objective:
 
     Where b = 0 and the weight is 0, x' is neither made nor forwarded; where a = 0 and the weight is 0, x is not
     forwarded. So an arm with weight 0 is its plain arm, bit for bit. `forward_both` makes and forwards x' all the same
-    (the control for what x' does to BatchNorm). `attack` holds eps, step_size and steps for the arms that train on PGD.
-    Raises `ValueError` for an unknown arm, a negative weight, or an adversarial arm without an attack.
+    (the control for what x' does to BatchNorm). `two_pass` forwards x and x' one after the other, so that BatchNorm
+    normalises each by its own batch and updates its statistics twice. `distance` puts another of `CONSTRAINTS` in the
+    place of DS, in the arms whose third term is DS. `attack` holds eps, step_size and steps for the arms that train on
+    PGD. Raises `ValueError` for an unknown arm or distance, a negative weight, or an adversarial arm without an attack.
     """
 
     def __init__(
@@ -175,15 +189,20 @@ class Objective:
         reduction: str = "sum",
         detach: bool = False,
         forward_both: bool = False,
+        distance: str = "l2",
+        two_pass: bool = False,
     ) -> None:
         check_choice(arm, ARMS, "arm")
         check_choice(reduction, ("sum", "mean"), "reduction")
+        check_choice(distance, CONSTRAINTS, "distance")
         self.name, self.arm = arm, ARMS[arm]
         weights = {"alpha": alpha, "beta": beta, "squeeze": squeeze, None: 0.0}
         self.weight = weights[self.arm.weight]
         if not self.weight >= 0:
             raise ValueError(f"{self.arm.weight} must not be negative, not {self.weight!r}")
-        self.reduction, self.detach, self.distance = reduction, detach, DISTANCES[self.arm.distance]
+        self.reduction, self.detach, self.two_pass = reduction, detach, two_pass
+        constrains = self.arm.distance == CONSTRAINTS["l2"]
+        self.distance = DISTANCES[CONSTRAINTS[distance] if constrains else self.arm.distance]
         compares = self.weight > 0 and self.arm.perturbation != "none"
         self.needs_prime = self.arm.b > 0 or compares or (forward_both and self.arm.perturbation != "none")
         self.needs_clean = self.arm.a > 0 or self.weight > 0 or forward_both
@@ -219,6 +238,8 @@ class Objective:
             return _full(model(x)), None
         if not self.needs_clean:
             return None, _full(model(x_prime))
+        if self.two_pass:
+            return _full(model(x)), _full(model(x_prime))
         logits, logits_prime = _full(model(torch.cat([x, x_prime]))).chunk(2)
         return logits, logits_prime
 

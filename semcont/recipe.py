@@ -25,7 +25,7 @@ class Recipe:
     """How to optimise. `lr` is the peak of the schedule, `batch_size` counts the images of all processes together.
 
     Schedules: "constant"; "cosine" to 0; "step" divides by 10 after 1/2 and 3/4 of the epochs; "one-cycle" rises
-    linearly over `warmup` (share of all steps) and falls along a cosine.
+    linearly over `warmup` (share of all steps) and falls along a cosine. `epochs` 0 leaves the network as it is.
 
     `augment` "crop-flip" trains on `semcont.augmentation.crop_flip` of each image, anew in each epoch (on streamed sets
     the stream's own random resized crop and mirror image); P and the attack start from the augmented x.
@@ -66,7 +66,7 @@ class Recipe:
             ("momentum", 0 <= self.momentum < 1),
             ("weight_decay", self.weight_decay >= 0),
             ("warmup", 0 < self.warmup < 1),
-            ("epochs", self.epochs >= 1),
+            ("epochs", self.epochs >= 0),
             ("batch_size", self.batch_size >= 2),
             ("accumulate", self.accumulate >= 1),
         ):

@@ -1,6 +1,32 @@
 """What each section of the study may spend, and its own settings: one group of keys in a preset per section."""
 
 from dataclasses import dataclass
+from typing import Any
+
+from .strict import nearest
+
+TARGETS = {
+    "grey_digits": "grey digits",
+    "textures": "photographs",
+    "faces": "faces",
+    "cifar10": "CIFAR-10",
+    "svhn": "SVHN",
+    "svhn-first1083": "1,083 of SVHN",
+    "mnist": "MNIST",
+}
+"""What section 4.6 can carry networks over to, and a short name of each."""
+
+ABLATIONS: dict[str, dict[str, Any]] = {
+    "detach": {"detach": True},
+    "two-pass": {"two_pass": True},
+    "mean": {"reduction": "mean"},
+    "cosine": {"distance": "cosine"},
+    "kl": {"distance": "kl"},
+    "no-hue": {"use_hue": False},
+    "term zero": {"alpha": 0.0, "forward_both": True},
+}
+"""What may be changed in an arm with the constraint, all else equal. "term zero" is the control for BatchNorm: x' goes
+through the network and has no weight."""
 
 
 def _at_least(group, least: float, *names: str) -> None:
@@ -18,10 +44,20 @@ class Discontinuity:
     per_class: int = 50  # reference images per class; ImageNet's val set has 50
     originals: int | None = None  # test images whose versions are ranked in the logits and by PCA; None for all
     embedded: int = 40  # of them also by t-SNE and UMAP, which are slow
+    network: str | None = (
+        None  # one that was trained on ImageNet is judged, with torchvision's weights; None: arm `base`
+    )
 
     def __post_init__(self) -> None:
         _at_least(self, 2, "per_class")  # one may be the image itself
         _at_least(self, 1, "originals", "embedded")
+
+    def changes(self) -> dict[str, Any]:
+        """The changes that make section 2's network of `base`: none, or those to a network as ImageNet made it."""
+        if self.network is None:
+            return {}
+        as_it_is = {"epochs": 0, "labels": "imagenet", "weights": "imagenet"}
+        return {"model": self.network, "width": 64, "stem": "imagenet"} | as_it_is
 
 
 @dataclass(frozen=True)
@@ -46,8 +82,15 @@ class Continuity:
     images: int | None = None  # test images; None for all
     alphas: tuple[float, ...] = (0.0, 0.1, 1.0, 10.0, 100.0)  # Fig. 4; 0 is `base`
     alpha_epochs: int | None = None  # of Fig. 4's networks; None for as many as the arms get
+    alpha_seeds: int | None = None  # of Fig. 4's networks; None for as many as the arms get
+    path_images: int | None = 0  # test images of the worst case over a path of strengths; 0 for none, None for all
+    path_points: int = 65  # strengths from level -4 to level 4
 
     def __post_init__(self) -> None:
+        _at_least(self, 1, "alpha_seeds")
+        _at_least(self, 0, "path_images")
+        if self.path_points < 3 or self.path_points % 2 == 0:  # odd, so that the middle one is the image itself
+            raise ValueError(f"path_points must be an odd number of at least 3, not {self.path_points}")
         if len(set(self.alphas)) < 2 or min(self.alphas) < 0:
             raise ValueError(f"alphas must be at least two weights of at least 0, not {list(self.alphas)}")
         if self.alpha_epochs is not None and self.alpha_epochs < 1:
@@ -64,6 +107,10 @@ class Features:
     """Section 4.3: Figs. 5 to 10."""
 
     images: int | None = None  # test images; None for all
+    context_seeds: int = 0  # networks trained on PhotoDigits' backgrounds alone; 0 for none
+
+    def __post_init__(self) -> None:
+        _at_least(self, 0, "context_seeds")
 
 
 @dataclass(frozen=True)
@@ -105,15 +152,21 @@ class Interpretability:
 class Transfer:
     """Section 4.6: Table 3."""
 
-    train: int = 1000  # images of a target with splits
-    test: int = 1000
+    targets: tuple[str, ...] = ("grey_digits", "textures", "faces")  # of TARGETS
+    train: int | None = 1000  # images of a target with splits; None for all
+    test: int | None = 1000
     epochs: int = 10  # of the full fine-tune
-    faces_epochs: int = 20  # on a fold of the faces
+    faces_epochs: int = 20  # on a fold of a target without splits: the faces, the 1,083 images of SVHN
     lr: float = 0.03  # peak of the fine-tune's schedule
     folds: int = 5  # of the faces; trained on one, tested on the others
     repeats: int = 2
 
     def __post_init__(self) -> None:
+        for target in self.targets:
+            if target not in TARGETS:
+                raise ValueError(f"targets: unknown target {target!r}{nearest(target, TARGETS)}")
+        if not self.targets or len(set(self.targets)) != len(self.targets):
+            raise ValueError(f"targets must be distinct and at least one, not {list(self.targets)}")
         _at_least(self, 1, "train", "test", "epochs", "faces_epochs", "repeats")
         _at_least(self, 2, "folds")
         if not self.lr > 0:
@@ -124,9 +177,64 @@ class Transfer:
 class Fairness:
     """Section 4.7: Fig. 14, Table 4."""
 
-    train: int = 1000  # ColorDigits images
+    data: str = "color_digits"  # or color_mnist, which is made of MNIST
+    train: int = 1000  # images
     test: int = 1000
     epochs: int = 10
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "train", "test", "epochs")
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What the constraint adds beyond its controls, and the constraint in other forms (notebook 03)."""
+
+    beyond: bool = False  # the table of paired differences between an arm and its control
+    ablations: tuple[str, ...] = ()  # names of `ABLATIONS`
+    ablated: tuple[str, ...] = ("c",)  # the arms that they change
+    seeds: int = 3  # of each
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "seeds")
+        for name in self.ablations:
+            if name not in ABLATIONS:
+                raise ValueError(f"ablations: there is no {name!r}, only {', '.join(ABLATIONS)}")
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Training length as a control (notebook 02): each length is a training of its own, with its own schedule."""
+
+    epochs: tuple[int, ...] = ()  # at least five to see a curve; none: no such trainings
+    arms: tuple[str, ...] = ("base", "c", "adv", "adv+c")
+    seeds: int = 3
+    tolerance: float = (
+        1.0  # percentage points: levelled off where the last doubling changes validation accuracy by less
+    )
+    worst: bool = False  # also the worst case over the audit's attacks
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "seeds")
+        if any(epochs < 1 for epochs in self.epochs) or len(set(self.epochs)) != len(self.epochs):
+            raise ValueError(f"epochs must be distinct numbers of at least 1, not {list(self.epochs)}")
+        if not self.tolerance > 0:
+            raise ValueError(f"tolerance must be above 0 points, not {self.tolerance!r}")
+
+
+@dataclass(frozen=True)
+class Frontier:
+    """The plane of clean against attacked accuracy (notebook 05): who else buys the same trade; none: no such plane."""
+
+    alphas: tuple[float, ...] = ()  # of adv+c
+    betas: tuple[float, ...] = ()  # of trades
+    eps: tuple[float, ...] = ()  # of adv, in 1/255; its step grows with it
+    arms: tuple[str, ...] = ()  # further arms, as they are
+    seeds: int = 3
+    worst: bool = False  # also the worst case over the audit's attacks
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "seeds")
+        for name in ("alphas", "betas", "eps"):
+            if any(value <= 0 for value in getattr(self, name)):
+                raise ValueError(f"{name} must be above 0, not {list(getattr(self, name))}")

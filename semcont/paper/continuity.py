@@ -8,13 +8,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..datasets import ImageSet
-from ..losses import distance_score, kl
+from ..losses import cosine_distance, distance_score, kl
 from ..perturbations import LEVELS, perturb
 from . import statistics
 from .measurements import measurement
 from .runs import Run, predict
 
-PAIRS = (("c", "base"), ("adv+c", "adv"))
+PAIRS = (("c", "base"), ("adv+c", "adv"), ("aug+c", "aug"), ("madry+c", "madry"))
 """Arms with the constraint, each against the arm that differs from it by the constraint alone."""
 
 
@@ -94,12 +94,9 @@ def distances(logits: Float[Tensor, "n k"], logits_prime: Float[Tensor, "n k"]) 
     score: DS (Eq. 2). cosine: 1 - cos of the angle between the logits, each less its mean over the k classes, which the
     softmax does not see. kl: KL(p(x) || p(x')) in nats. flip: 1 where the predicted class is another.
     """
-    from torch.nn.functional import cosine_similarity
-
-    centred, centred_prime = (values - values.mean(1, keepdim=True) for values in (logits, logits_prime))
     found = {
         "score": distance_score(logits, logits_prime),
-        "cosine": 1 - cosine_similarity(centred, centred_prime, dim=1),
+        "cosine": cosine_distance(logits, logits_prime),
         "kl": kl(logits, logits_prime),
         "flip": logits.argmax(1) != logits_prime.argmax(1),
     }

@@ -15,6 +15,7 @@ from torch import Generator, Tensor, nn
 from ..losses import ARMS
 from ..perturbations import LEVELS, perturb
 from . import statistics
+from .continuity import PAIRS
 from .directions import caution
 from .measurements import measurement
 from .presets import Preset
@@ -39,8 +40,8 @@ CURVES = {
 }
 SCALED = ("gradient_norm", "curvature", "pixel_norm")
 """Measures that grow with the logits, and are claimed to fall also over the distance between classes."""
-PAIRS = (("c", "base"), ("adv+c", "adv"), ("adv+c", "c"))
-"""Of each, section 3 expects the first arm to be smoother; the last pair is about the norm of dF/dx alone."""
+FURTHER = ("adv+c", "c")
+"""Section 3 expects the first of each of `continuity.PAIRS`, and of this pair, smoother; of this in ||dF/dx|| alone."""
 
 
 # --- the objective ----------------------------------------------------------------------------------------------------
@@ -251,11 +252,11 @@ def reading(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def comparisons(table: pd.DataFrame) -> pd.DataFrame:
-    """The `PAIRS` of a table of `smoothness`: columns measure, first, second, seed, ratio, overlap (of intervals)."""
+    """The pairs of arms in `smoothness`: columns measure, first, second, seed, ratio, overlap (of intervals)."""
     rows = []
     for measure in (*SCALED, "pixel_share"):
         found = only(table, measure).set_index(["arm", "seed"])
-        for first, second in PAIRS if measure == "gradient_norm" else PAIRS[:2]:
+        for first, second in (*PAIRS, FURTHER) if measure == "gradient_norm" else PAIRS:
             for seed in sorted(set(table["seed"])):
                 if {(first, seed), (second, seed)} <= set(found.index):
                     x, y = found.loc[(first, seed)], found.loc[(second, seed)]

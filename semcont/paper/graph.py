@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import losses
-from . import dependencies, fairness, paths
-from .presets import Preset, changed, load_preset
+from . import dependencies, fairness, paths, variants
+from .presets import Preset, changed, differing, load_preset
+from .strict import SettingsError, nearest
 
 CLAIMS = "09_claims"  # reads the other notebooks' records
 
@@ -42,8 +43,8 @@ class Job(NamedTuple):
 
 
 def arms(preset: Preset) -> list[Job]:
-    """Every arm on every seed."""
-    return [Job(arm, seed) for arm in preset.arms for seed in range(preset.seeds)]
+    """Every arm on the seeds that the preset gives it."""
+    return [Job(arm, seed) for arm in preset.arms for seed in range(preset.seeds_of(arm))]
 
 
 def alphas(preset: Preset) -> list[Job]:
@@ -53,14 +54,47 @@ def alphas(preset: Preset) -> list[Job]:
         alpha, others = changes["alpha"], {name: value for name, value in changes.items() if name != "alpha"}
         known = {0: ("base", others), preset.constraint.alpha: ("c", others)}
         arm, changes = known.get(alpha, ("c", changes))
-        jobs += [Job(arm, seed, tuple(changes.items())) for seed in range(preset.seeds)]
+        seeds = preset.continuity.alpha_seeds or preset.seeds_of("c")
+        jobs += [Job(arm, seed, tuple(changes.items())) for seed in range(seeds)]
     return jobs
 
 
 def lengths(preset: Preset) -> list[Job]:
     """The adversarial arms at further training lengths (notebook 05)."""
     trained_so = [(arm, n) for arm in ("adv", "adv+c") if arm in preset.arms for n in preset.robustness.lengths]
-    return [Job(arm, seed, (("epochs", n),)) for arm, n in trained_so for seed in range(preset.seeds)]
+    return [Job(arm, seed, (("epochs", n),)) for arm, n in trained_so for seed in range(preset.seeds_of(arm))]
+
+
+def ablations(preset: Preset) -> list[Job]:
+    """The constraint in other forms (notebook 03)."""
+    return _jobs(preset, variants.ablations(preset))
+
+
+def training_lengths(preset: Preset) -> list[Job]:
+    """The arms at each training length (notebook 02)."""
+    return _jobs(preset, variants.lengths(preset))
+
+
+def contexts(preset: Preset) -> list[Job]:
+    """Networks that see the background alone (notebook 04)."""
+    return _jobs(preset, variants.contexts(preset))
+
+
+def frontier(preset: Preset) -> list[Job]:
+    """What else buys robustness with clean accuracy (notebook 05)."""
+    return _jobs(preset, variants.frontier(preset))
+
+
+def _jobs(preset: Preset, wanted: list[variants.Variant]) -> list[Job]:
+    """Each variant on each of its seeds, named by what differs from the preset alone."""
+    named = [(v.arm, v.seeds, tuple(differing(preset, v.changes).items())) for v in wanted]
+    return [Job(arm, seed, changes) for arm, seeds, changes in named for seed in range(seeds)]
+
+
+def pretrained(preset: Preset) -> list[Job]:
+    """Section 2's network where it is not the arm `base` (notebook 01)."""
+    changes = preset.discontinuity.changes()
+    return [Job("base", seed, tuple(changes.items())) for seed in range(preset.seeds_of("base"))]
 
 
 def colours(preset: Preset) -> list[Job]:
@@ -69,8 +103,11 @@ def colours(preset: Preset) -> list[Job]:
 
 
 NEEDS = {
-    "03_continuity": (arms, alphas),
-    "05_robustness": (arms, lengths),
+    "01_discontinuity": (arms, pretrained),
+    "02_training": (arms, training_lengths),
+    "03_continuity": (arms, alphas, ablations),
+    "04_semantic_features": (arms, contexts),
+    "05_robustness": (arms, lengths, frontier),
     "08_fairness": (colours,),
     CLAIMS: (),
 }
@@ -102,9 +139,7 @@ def make_plan(name: str) -> dict[str, Any]:
     preset = load_preset(name)
     is_file = name.endswith((".yaml", ".yml"))
     settings = Path(name).resolve() if is_file else paths.resource(f"presets/{name}.yaml")
-    notebooks = sorted(paths.notebooks().glob("[0-9][0-9]_*.ipynb"))
-    if not notebooks:
-        raise paths.NoCheckout(f"there are no notebooks in {paths.notebooks()}")
+    notebooks = _notebooks(preset)
     jobs = {job.name: job for notebook in notebooks for job in training_jobs(preset, notebook.stem)}
     return {
         "preset": preset.name,
@@ -116,6 +151,18 @@ def make_plan(name: str) -> dict[str, Any]:
         "train_inputs": _relative(settings, *dependencies.closure(dependencies.PACKAGE / "paper" / "runs.py")),
         "notebooks": {notebook.stem: _notebook(preset, notebook, settings) for notebook in notebooks},
     }
+
+
+def _notebooks(preset: Preset) -> list[Path]:
+    """The notebooks that the preset names, in order. Raises `UserError` for one that is not there."""
+    found = sorted(paths.notebooks().glob("[0-9][0-9]_*.ipynb"))
+    if not found:
+        raise paths.NoCheckout(f"there are no notebooks in {paths.notebooks()}")
+    known = [path.stem for path in found]
+    for name in preset.notebooks:
+        if name not in known:
+            raise SettingsError(f"preset {preset.name}: notebooks: there is no {name!r}{nearest(name, known)}")
+    return [path for path in found if preset.reads(path.stem)]
 
 
 def _train(preset: Preset, job: Job) -> dict[str, Any]:

@@ -9,11 +9,14 @@ from ..training import Recipe, option
 from . import paths
 from .budgets import (
     Continuity,
+    Controls,
     Discontinuity,
     Fairness,
     Features,
+    Frontier,
     Gradients,
     Interpretability,
+    Lengths,
     Robustness,
     Transfer,
 )
@@ -37,6 +40,8 @@ class Data:
     rho: float | None = None  # PhotoDigits: chance that the photograph is the one paired with the digit's class
     size: int | None = option(None)  # pixels of the crop of streamed pictures; None for 224
     corrupt: Literal["fatal", "skip"] | None = option(None)  # streamed files that cannot be decoded; None for fatal
+    labels: Literal["own", "imagenet"] = option("own")  # the data's classes, or where they stand among ImageNet's 1,000
+    variant: Literal["standard", "conflict", "background"] = option("standard")  # PhotoDigits: see `semcont.load`
 
     def __post_init__(self) -> None:
         for name in ("train", "val", "test"):
@@ -50,15 +55,23 @@ class Data:
 
 @dataclass(frozen=True)
 class Model:
-    """Which network: a name that `semcont.build` knows, its first stage's channels, its stem, its normalisation."""
+    """Which network: a name that `semcont.build` knows, its first stage's channels, its stem, its normalisation, and
+    whose weights it starts from: nobody's, torchvision's, or a file's (`semcont.paper.weights`).
+    """
 
     name: str
     width: int = 64
     stem: Literal["cifar", "cifar-stride2", "imagenet"] = "cifar"
     norm: Literal["batch", "group"] = "batch"
+    weights: str = option("none")  # none, imagenet, or a .safetensors or .pth file
 
     def __post_init__(self) -> None:
         _between("width", self.width, 1, 4096)
+        if self.weights not in ("none", "imagenet") and not self.weights.endswith((".safetensors", ".pth")):
+            hint = nearest(self.weights, ("none", "imagenet"))
+            raise ValueError(
+                f"weights must be none, imagenet, or a .safetensors or .pth file, not {self.weights!r}{hint}"
+            )
 
 
 @dataclass(frozen=True)
@@ -84,6 +97,8 @@ class Constraint:
     beta: float = 6.0
     squeeze: float = 0.01
     sigma: float = 0.04
+    distance: Literal["l2", "cosine", "kl"] = option("l2")
+    two_pass: bool = option(False)
 
     def __post_init__(self) -> None:
         for name in ("alpha", "beta", "squeeze", "sigma"):
@@ -134,6 +149,7 @@ class Preset:
     device: Literal["auto", "cpu", "cuda"] = "auto"  # "auto": a GPU where there is one
     evaluation: Attack = field(default_factory=Attack)
     floors: Floors = field(default_factory=Floors)
+    notebooks: tuple[str, ...] = ()  # those that make sense on these data; empty: all
     discontinuity: Discontinuity = field(default_factory=Discontinuity)
     gradients: Gradients = field(default_factory=Gradients)
     continuity: Continuity = field(default_factory=Continuity)
@@ -142,19 +158,52 @@ class Preset:
     interpretability: Interpretability = field(default_factory=Interpretability)
     transfer: Transfer = field(default_factory=Transfer)
     fairness: Fairness = field(default_factory=Fairness)
+    few_arms: tuple[str, ...] = ()  # arms that get fewer seeds than the others
+    few_seeds: int | None = None
+    controls: Controls = field(default_factory=Controls)
+    lengths: Lengths = field(default_factory=Lengths)
+    frontier: Frontier = field(default_factory=Frontier)
 
     def __post_init__(self) -> None:
-        for arm in self.arms:
-            if arm not in losses.ARMS:
-                raise ValueError(f"arms: unknown arm {arm!r}{nearest(arm, losses.ARMS)}")
+        named = {"arms": self.arms, "lengths.arms": self.lengths.arms, "frontier.arms": self.frontier.arms}
+        for key, arms in (named | {"controls.ablated": self.controls.ablated}).items():
+            for arm in arms:
+                if arm not in losses.ARMS:
+                    raise ValueError(f"{key}: unknown arm {arm!r}{nearest(arm, losses.ARMS)}")
         if len(set(self.arms)) != len(self.arms) or not self.arms:
             raise ValueError(f"arms must be distinct and at least one, not {list(self.arms)}")
         if self.model.name not in models.RESNETS and not self.model.name.isidentifier():
             raise ValueError(
                 f"model.name: unknown network {self.model.name!r}{nearest(self.model.name, models.RESNETS)}"
             )
+        if self.training.epochs == 0 and self.model.weights == "none":
+            raise ValueError(
+                "training.epochs: 0 leaves the network as it is: set model.weights, or epochs of at least 1"
+            )
+        if self.training.epochs and self.data.labels == "imagenet":
+            raise ValueError(
+                "data.labels: imagenet is for a network as it is: set training.epochs to 0, or labels to own"
+            )
         _between("seeds", self.seeds, 1)
         _between("threads", self.threads, 1)
+        if not set(self.few_arms) <= set(self.arms) or bool(self.few_arms) != (self.few_seeds is not None):
+            raise ValueError(f"few_arms {list(self.few_arms)} must be arms of the preset, and go with few_seeds")
+        _between("few_seeds", self.few_seeds or 1, 1, self.seeds)
+
+    def seeds_of(self, arm: str) -> int:
+        """How many networks of an arm are trained: `few_seeds` of those in `few_arms`, else `seeds`."""
+        return self.few_seeds if arm in self.few_arms and self.few_seeds else self.seeds
+
+    def reads(self, notebook: str) -> bool:
+        """Whether a notebook is among those that make sense under this preset."""
+        return not self.notebooks or notebook in self.notebooks
+
+    def check_notebook(self, name: str) -> None:
+        """Raise `SettingsError` for a notebook that this preset leaves out."""
+        if not self.reads(name):
+            raise SettingsError(
+                f"{name} is not for preset {self.name}, whose data and network suit {', '.join(self.notebooks)}"
+            )
 
 
 def load_preset(name: str | Path) -> Preset:
@@ -186,19 +235,26 @@ def changeable() -> dict[str, tuple[str, str]]:
     }
 
 
+def differing(preset: Preset, changes: dict[str, Any]) -> dict[str, Any]:
+    """Those of `changes` that are not the preset's own values already, so that a network has one name in the graph."""
+    place = changeable()
+    has = lambda name: getattr(getattr(preset, place[name][0]), place[name][1])  # noqa: E731
+    return {name: value for name, value in changes.items() if has(name) != value}
+
+
 def changed(preset: Preset, changes: dict[str, Any]) -> Preset:
     """The preset with `changes` to what training uses. Raises `SettingsError` naming a bad one and the nearest."""
     known = changeable()
+    values: dict[str, dict[str, Any]] = {}
     for name, value in changes.items():
         if name not in known:
             raise SettingsError(f"unknown change {name!r}{nearest(name, known)}")
         group, key = known[name]
         kind = get_type_hints(_GROUPS[group])[key]
-        try:
-            part = replace(getattr(preset, group), **{key: convert(kind, value, "changes", name)})
-        except SettingsError:
-            raise
-        except ValueError as error:
-            raise SettingsError(f"changes: {error}") from None
-        preset = replace(preset, **{group: part})
-    return preset
+        values.setdefault(group, {})[key] = convert(kind, value, "changes", name)
+    try:
+        return replace(preset, **{group: replace(getattr(preset, group), **new) for group, new in values.items()})
+    except SettingsError:
+        raise
+    except ValueError as error:
+        raise SettingsError(f"changes: {error}") from None

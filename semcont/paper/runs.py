@@ -6,7 +6,6 @@ A run is named by what determines its weights: training settings, arm, seed, cha
 
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,9 @@ import pandas as pd
 import torch
 from torch import Generator, nn
 
-from .. import datasets, distributed, losses, models, training
-from . import devices, monitoring, paths, store
+from .. import datasets, distributed, losses, training
+from . import devices, monitoring, paths, store, weights
+from .images import source_of, split_of
 from .measurements import Measurement
 from .presets import Preset, changed
 from .strict import SettingsError, nearest
@@ -27,7 +27,6 @@ _WEIGHTS, _HISTORY, _SETTINGS, RECORD, _CHECKPOINT = (
     "record.json",
     "checkpoint.json",
 )
-_IN_MEMORY = 1 << 30  # bytes that a split for evaluation may take, once decoded
 
 _HOW = ("monitor", "workers", "compile")  # settings of training that do not determine the weights
 
@@ -49,7 +48,7 @@ class Run:
         """The network in eval mode, fresh from the file."""
         from safetensors.torch import load_file
 
-        network = _network(self.preset, len(self.record["classes"]), None)
+        network = weights.network_of(self.preset, len(self.record["classes"]), None)
         network.load_state_dict(load_file(self.folder / _WEIGHTS))
         return network.to(device or self.device).eval()
 
@@ -67,43 +66,14 @@ class Run:
         return Generator().manual_seed(int(store.digest([self.seed, name], 15), 16))
 
 
-def split_of(preset: Preset, split: str, **options) -> datasets.ImageSet | datasets.Stream:
-    """A split of the preset's data set, with the preset's sizes and options unless others are given.
-
-    A streamed split is held in memory where it is for evaluation and takes no more than 1 GiB there.
-    """
-    data = preset.data
-    sizes = (data.train, data.val)
-    full = None if None in sizes else sum(sizes)  # what a refit is trained on
-    settings = {"seed": data.seed, "n": full if split == "full" else getattr(data, split, None)}
-    if data.rho is not None:
-        settings["rho"] = data.rho
-    streamed = {"size": data.size, "corrupt": data.corrupt} if "size" in datasets.options(data.name) else {}
-    streamed |= {"workers": preset.training.workers} if "workers" in datasets.options(data.name) else {}
-    settings |= {name: value for name, value in streamed.items() if value is not None}
-    return _loaded(data.name, split, tuple(sorted((settings | options).items())))
-
-
-def load_data(name: str, split: str, **options) -> datasets.ImageSet | datasets.Stream:
-    """`semcont.load`, with the folder of the study's data where the set is read from files."""
-    return datasets.load(name, split, **options, **({"root": paths.data()} if "root" in datasets.options(name) else {}))
-
-
-@lru_cache(maxsize=16)
-def _loaded(name: str, split: str, options: tuple) -> datasets.ImageSet | datasets.Stream:
-    data = load_data(name, split, **dict(options))
-    evaluated = split not in ("train", "full")  # training crops anew each time, so it keeps the files
-    small = isinstance(data, datasets.Stream) and data.decoded_bytes <= _IN_MEMORY
-    return data.in_memory() if evaluated and small else data
-
-
 def trained(preset: Preset, arm: str, seed: int, *, device: str | None = None, **changes) -> Run:
     """The run of that arm and seed: loaded where it is finished, resumed where it was broken off, else trained.
 
     `changes` are named settings of training that differ from the preset's (`alpha=0.1`, `data="color_digits"`,
     `epochs=5`, ...), and `start=run`, to begin with another run's weights (with a fresh head where the classes
-    differ). An arm whose weight is 0 is its plain arm. Raises `SettingsError` for an unknown arm or change,
-    `BrokenStore` for a truncated, altered or foreign file, `TrainingError` where the loss is not finite.
+    differ). `epochs=0` gives the network of `model.weights` as it is. An arm whose weight is 0 is its plain arm.
+    Raises `SettingsError` for an unknown arm or change, `BrokenStore` for a truncated, altered or foreign file,
+    `TrainingError` where the loss is not finite.
 
     Under `torchrun` the processes train it together, and the first one alone looks for files and writes them.
     """
@@ -127,12 +97,15 @@ def folder_of(preset: Preset, arm: str, seed: int, **changes) -> Path:
     return _named(preset, arm, seed, start)[-1]
 
 
-def _named(preset: Preset, arm: str, seed: int, start: Run | None) -> tuple[datasets.ImageSet, dict, str, Path]:
-    """A run's training data, the settings that determine it, its key, its folder."""
+def _named(preset: Preset, arm: str, seed: int, start: Run | None) -> tuple[Any, dict, str, Path]:
+    """A run's training data (None for no epochs), the settings that determine it, its key, its folder."""
     if preset.training.refit and "full" not in datasets.splits(preset.data.name):
         raise SettingsError(f"training.refit: {preset.data.name} has no split 'full'; set it to false")
-    data = split_of(preset, "full" if preset.training.refit else "train")
-    settings = plan(preset, arm, seed) | {"fingerprint": data.fingerprint, "start": start.key if start else None}
+    data = source_of(preset, "full" if preset.training.refit else "train") if preset.training.epochs else None
+    settings = plan(preset, arm, seed) | {"start": start.key if start else None}
+    settings["fingerprint"] = data.fingerprint if data else None
+    if weights.given(preset.model) and start is None:
+        settings["weights"] = weights.digest(preset.model)
     key = store.digest(settings)
     return data, settings, key, paths.runs() / f"{arm}-s{seed}-{key}"
 
@@ -155,8 +128,10 @@ def _resolved(preset: Preset, arm: str, seed: int, changes: dict) -> tuple[Prese
 def plan(preset: Preset, arm: str, seed: int) -> dict[str, Any]:
     """What determines a run's weights, less the data's fingerprint and the start: only what this arm uses."""
     kind = losses.ARMS[arm]
-    constraint = asdict(preset.constraint)
+    constraint = _settings(preset.constraint)
     used = {"forward_both"} | ({kind.weight, "reduction", "detach"} if kind.weight else set())
+    used |= {"distance"} if kind.weight and kind.distance == losses.CONSTRAINTS["l2"] else set()
+    used |= {"two_pass"} if kind.perturbation != "none" else set()
     used |= {"photometric": {"level", "use_hue"}, "gaussian": {"sigma"}}.get(kind.perturbation, set())
     training_settings = {k: v for k, v in _settings(preset.training).items() if k not in _HOW}
     return {
@@ -164,9 +139,9 @@ def plan(preset: Preset, arm: str, seed: int) -> dict[str, Any]:
         "arm": arm,
         "seed": seed,
         "data": _settings(preset.data),
-        "model": _settings(preset.model),
+        "model": {k: v for k, v in _settings(preset.model).items() if k != "weights"},  # their digest is in the key
         "training": training_settings,
-        "constraint": {name: constraint[name] for name in sorted(used)},
+        "constraint": {name: constraint[name] for name in sorted(used & set(constraint))},
         "attack": asdict(preset.attack) if kind.perturbation == "pgd" else None,
     }
 
@@ -177,21 +152,6 @@ def _settings(group) -> dict[str, Any]:
     return {
         f.name: values[f.name] for f in fields(group) if not (f.metadata.get("option") and values[f.name] == f.default)
     }
-
-
-def _network(preset: Preset, classes: int, generator: Generator | None) -> nn.Module:
-    m = preset.model
-    return models.build(m.name, classes=classes, width=m.width, stem=m.stem, norm=m.norm, generator=generator)
-
-
-def _start_weights(preset: Preset, data: datasets.ImageSet, seed: int, start: Run | None) -> nn.Module:
-    generator = training.generator_for(seed, "weights")
-    if start is None:
-        return _network(preset, len(data.classes), generator)
-    network = start.model("cpu")
-    if len(start.record["classes"]) != len(data.classes) or start.preset.data.name != preset.data.name:
-        models.replace_head(network, len(data.classes), generator)
-    return network
 
 
 def objective_of(preset: Preset, arm: str) -> losses.Objective:
@@ -205,7 +165,14 @@ def _train(preset, arm, seed, data, settings, folder, device, start) -> None:
     began = perf_counter()
     world = distributed.world()
     folder.mkdir(parents=True, exist_ok=True)
-    network = _start_weights(preset, data, seed, start).to(device)
+    if data is None:
+        if world.first:
+            network, classes = weights.taken_over(preset, start)
+            store.write_json(folder / _SETTINGS, settings)
+            made = {"settings": settings, "classes": list(classes)}
+            _finish(folder, _stored(network, "float32"), [], made, perf_counter() - began, device, preset)
+        return
+    network = weights.starting(preset, len(data.classes), seed, start).to(device)
     resume = world.agree(lambda: _resumable(folder, settings))
     spent = resume.pop("seconds") if resume else 0.0
     if world.first:
@@ -230,21 +197,22 @@ def _train(preset, arm, seed, data, settings, folder, device, start) -> None:
         )
     if world.first:
         made = {"settings": settings, "classes": list(data.classes)}
-        seconds = round(spent + perf_counter() - began, 2)
+        seconds = spent + perf_counter() - began
         _finish(folder, _stored(network, preset.training.stored), history, made, seconds, device, preset)
 
 
-def _finish(folder: Path, weights, history, made: dict, seconds: float, device: str, preset: Preset) -> None:
+def _finish(folder: Path, tensors, history, made: dict, seconds: float, device: str, preset: Preset) -> None:
     """Write what a trained run consists of, the record last, and remove the checkpoint."""
     from safetensors.torch import save_file
 
-    store.write_whole(folder / _WEIGHTS, lambda part: save_file(weights, part))
-    store.write_whole(folder / _HISTORY, lambda part: pd.DataFrame(history).to_csv(part, index=False))
+    table = pd.DataFrame(history, columns=None if history else ["epoch"])
+    store.write_whole(folder / _WEIGHTS, lambda part: save_file(tensors, part))
+    store.write_whole(folder / _HISTORY, lambda part: table.to_csv(part, index=False))
     files = {name: store.sha256(folder / name) for name in (_WEIGHTS, _HISTORY, _SETTINGS)}
     provenance = store.provenance(device, preset.threads)
     if preset.training.compile:
         provenance["compiled"] = True
-    store.write_json(folder / RECORD, made | {"files": files, "seconds": seconds} | provenance)
+    store.write_json(folder / RECORD, made | {"files": files, "seconds": round(seconds, 2)} | provenance)
     for leftover in [*folder.glob("checkpoint*"), *folder.glob("*.part")]:
         leftover.unlink(missing_ok=True)
 
@@ -270,14 +238,20 @@ def _monitor(preset: Preset, device: str, world: distributed.World) -> monitorin
     """None for a refit, which trains on the validation images."""
     if preset.training.refit or "val" not in datasets.splits(preset.data.name):
         return None
-    val = split_of(preset, "val").to(device)
+    val = source_of(preset, "val").to(device)
     return monitoring.monitor(val, preset.training.monitor, preset.evaluation.in_pixels(), world)
 
 
+def per_batch(pixels: torch.Tensor) -> int:
+    """How many of these images, (n, 3, h, w), go through a network at once in measuring: 500, fewer of large ones."""
+    return max(1, min(500, 2**22 // (pixels.shape[2] * pixels.shape[3])))
+
+
 @torch.no_grad()
-def predict(network: nn.Module, images: datasets.ImageSet | torch.Tensor, batch_size: int = 500) -> torch.Tensor:
+def predict(network: nn.Module, images: datasets.ImageSet | torch.Tensor) -> torch.Tensor:
     """The logits (n, k) of a set of images, or of float images in [0, 1], batch by batch."""
     pieces = []
+    batch_size = per_batch(images if isinstance(images, torch.Tensor) else images.images)
     for begin in range(0, len(images), batch_size):
         rows = slice(begin, begin + batch_size)
         x = images[rows] if isinstance(images, torch.Tensor) else images.float(rows)

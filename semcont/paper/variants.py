@@ -1,0 +1,77 @@
+"""Networks beside the preset's arms: an arm with named changes, on seeds of its own. A preset switches each kind on.
+
+What the notebooks measure and what the graph trains beforehand come from the same lists.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from .. import losses
+from .budgets import ABLATIONS
+from .measurements import Measurement
+from .presets import Preset, changed
+from .runs import plan
+
+
+class Variant(NamedTuple):
+    """An arm with changes to its training, on the first `seeds` seeds; `name` is what tables call it."""
+
+    name: str
+    arm: str
+    changes: dict[str, Any]
+    seeds: int
+
+
+def ablations(preset: Preset) -> list[Variant]:
+    """The arms of `preset.controls` with one thing changed, less what would not change their training.
+
+    The term at zero is left out where the cross-entropy sees x' anyway: that network is the plain arm.
+    """
+    own, found = preset.controls, []
+    for arm in own.ablated:
+        for name in own.ablations:
+            same = plan(changed(preset, ABLATIONS[name]), arm, 0) == plan(preset, arm, 0)
+            if not same and not (name == TERM_ZERO and losses.ARMS[arm].b > 0):
+                found.append(Variant(f"{arm}, {name}", arm, ABLATIONS[name], own.seeds))
+    return found
+
+
+TERM_ZERO = "term zero"
+"""The ablation that is the control for what x' does to BatchNorm."""
+
+
+def lengths(preset: Preset) -> list[Variant]:
+    """The arms of `preset.lengths` at each length in epochs, each with the whole schedule."""
+    own = preset.lengths
+    return [Variant(f"{arm}, {n} epochs", arm, {"epochs": n}, own.seeds) for arm in own.arms for n in own.epochs]
+
+
+def contexts(preset: Preset) -> list[Variant]:
+    """`base` trained on PhotoDigits' backgrounds alone; none for other data."""
+    seeds = preset.features.context_seeds if preset.data.name == "photodigits" else 0
+    return [Variant("background alone", "base", {"variant": "background"}, seeds)] if seeds else []
+
+
+def frontier(preset: Preset) -> list[Variant]:
+    """The networks of the plane of `preset.frontier`: adv+c over alpha, trades over beta, adv over eps, further arms.
+
+    The step of adv's attack grows with its radius, so that it reaches as far.
+    """
+    own, attack = preset.frontier, preset.attack
+    points = [("adv+c", f"alpha {value:g}", {"alpha": value}) for value in own.alphas]
+    points += [("trades", f"beta {value:g}", {"beta": value}) for value in own.betas]
+    steps = {value: attack.step_size * value / attack.eps for value in own.eps}
+    points += [("adv", f"eps {value:g}", {"eps": value, "step_size": step}) for value, step in steps.items()]
+    points += [(arm, "", {}) for arm in own.arms]
+    return [Variant(f"{arm}, {text}" if text else arm, arm, changes, own.seeds) for arm, text, changes in points]
+
+
+def measured(section, variants: Sequence[Variant], function: Measurement, **settings: Any) -> pd.DataFrame:
+    """The tables of `function` over all networks of the variants, named in a column `variant`; empty for none."""
+    tables = [
+        section.measured(function, section.runs([v.arm], seeds=v.seeds, **v.changes), **settings).assign(variant=v.name)
+        for v in variants
+    ]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
