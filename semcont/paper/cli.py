@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from . import arguments, execute, paths
+from . import arguments, catalogue, execute, paths
 
 app = typer.Typer(
     help="semcont: train, measure and report the study of semantic continuity.",
@@ -16,8 +16,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-data = typer.Typer(help="The data sets.", no_args_is_help=True)
-app.add_typer(data, name="data")
+app.add_typer(catalogue.app, name="data")
 
 PresetName = Annotated[str, typer.Option("--preset", "-p", help="A preset's name, or a YAML file.")]
 Stamp = Annotated[Path | None, typer.Option(help="File to write as the sign of success (for the graph).")]
@@ -130,14 +129,6 @@ def plan(preset: str) -> None:
     print(json.dumps(graph.make_plan(preset)))
 
 
-@data.command("list")
-def list_data() -> None:
-    """The data sets that `semcont.load` knows: splits, sizes, where their pictures come from."""
-    from . import doctor
-
-    print("\n".join(doctor.data_sets()))
-
-
 @app.command()
 def doctor() -> None:
     """Say what this installation runs on; fails only where it is broken."""
@@ -156,7 +147,7 @@ def main() -> None:
     except Exception as error:  # the traceback is one variable away
         if os.environ.get("SEMCONT_TRACEBACK"):
             raise
-        mendable = isinstance(error, paths.UserError) or type(error).__name__ == "TrainingError"
+        mendable = isinstance(error, paths.UserError) or type(error).__name__ in ("DataError", "TrainingError")
         if not (mendable or isinstance(error, ValueError | OSError | MemoryError)):
             raise
         said = " ".join(str(error).split()) or type(error).__name__

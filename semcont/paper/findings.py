@@ -43,8 +43,9 @@ def gather(preset: str, seed: int = 0, device: str = "auto") -> list[str]:
     from . import execute
     from .presets import load_preset
 
-    folder = paths.reports(load_preset(preset).name)
-    needed = sorted({claim.notebook for claim in load_claims() if claim.tested})
+    settings = load_preset(preset)
+    folder = paths.reports(settings.name)
+    needed = sorted({claim.notebook for claim in load_claims() if claim.tested and settings.reads(claim.notebook)})
     missing = [name for name in needed if not (folder / f"{name}.json").is_file()]
     for number, name in enumerate(missing, 1):
         print(f"{number} of {len(missing)}: {name} has no record yet, so it runs now")

@@ -37,9 +37,10 @@ def begin(name: str, **values: Any) -> "Section":
     allowed = _STANDARD | (parameters.declared(path) if path.is_file() else {})
     values = {key: default for key, (_, default) in _STANDARD.items()} | parameters.check(values, allowed, name)
     preset = load_preset(values["preset"])
+    preset.check_notebook(name)
     if values["seed"] < 0:
         raise parameters.SettingsError(f"{name}: seed must be at least 0, not {values['seed']}")
-    section = Section(name, preset, values, devices.resolve(values["device"]))
+    section = Section(name, preset, values, devices.of(preset, values["device"]))
     print(section.headline())
     return section
 

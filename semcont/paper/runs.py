@@ -4,9 +4,8 @@ A run is named by what determines its weights: training settings, arm, seed, cha
 `training.RECIPE`. Finished runs are loaded, broken ones resumed, and nothing is trusted for merely being there.
 """
 
-from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,9 @@ import pandas as pd
 import torch
 from torch import Generator, nn
 
-from .. import attacks, datasets, losses, models, training
-from . import devices, paths, store
+from .. import datasets, distributed, losses, training
+from . import devices, monitoring, paths, store, weights
+from .images import source_of, split_of
 from .measurements import Measurement
 from .presets import Preset, changed
 from .strict import SettingsError, nearest
@@ -27,6 +27,8 @@ _WEIGHTS, _HISTORY, _SETTINGS, RECORD, _CHECKPOINT = (
     "record.json",
     "checkpoint.json",
 )
+
+_HOW = ("monitor", "workers", "compile")  # settings of training that do not determine the weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +48,7 @@ class Run:
         """The network in eval mode, fresh from the file."""
         from safetensors.torch import load_file
 
-        network = _network(self.preset, len(self.record["classes"]), None)
+        network = weights.network_of(self.preset, len(self.record["classes"]), None)
         network.load_state_dict(load_file(self.folder / _WEIGHTS))
         return network.to(device or self.device).eval()
 
@@ -64,40 +66,28 @@ class Run:
         return Generator().manual_seed(int(store.digest([self.seed, name], 15), 16))
 
 
-def split_of(preset: Preset, split: str, **options) -> datasets.ImageSet:
-    """A split of the preset's data set, with the preset's sizes and options unless others are given."""
-    data = preset.data
-    settings = {"seed": data.seed, "n": getattr(data, split, None)}
-    if data.rho is not None:
-        settings["rho"] = data.rho
-    if data.variant != "standard":
-        settings["variant"] = data.variant
-    return _loaded(data.name, split, tuple(sorted((settings | options).items())))
-
-
-@lru_cache(maxsize=16)
-def _loaded(name: str, split: str, options: tuple) -> datasets.ImageSet:
-    return datasets.load(name, split, **dict(options))
-
-
 def trained(preset: Preset, arm: str, seed: int, *, device: str | None = None, **changes) -> Run:
     """The run of that arm and seed: loaded where it is finished, resumed where it was broken off, else trained.
 
     `changes` are named settings of training that differ from the preset's (`alpha=0.1`, `data="color_digits"`,
     `epochs=5`, ...), and `start=run`, to begin with another run's weights (with a fresh head where the classes
-    differ). An arm whose weight is 0 is its plain arm. Raises `SettingsError` for an unknown arm or change,
-    `BrokenStore` for a truncated, altered or foreign file, `TrainingError` where the loss is not finite.
+    differ). `epochs=0` gives the network of `model.weights` as it is. An arm whose weight is 0 is its plain arm.
+    Raises `SettingsError` for an unknown arm or change, `BrokenStore` for a truncated, altered or foreign file,
+    `TrainingError` where the loss is not finite.
+
+    Under `torchrun` the processes train it together, and the first one alone looks for files and writes them.
     """
     from . import published
 
     preset, arm, changes, start = _resolved(preset, arm, seed, changes)
-    device = devices.resolve(device or "auto")
+    device = devices.of(preset, device)
     data, settings, key, folder = _named(preset, arm, seed, start)
-    with store.locked(paths.runs() / "locks" / f"{key}.lock"):
-        if not (folder / RECORD).is_file() and not published.fetch(folder):
+    lock = store.locked(paths.runs() / "locks" / f"{key}.lock")
+    with distributed.joined(device) as world, lock if world.first else nullcontext():
+        if world.agree(lambda: not (folder / RECORD).is_file() and not published.fetch(folder)):
             with devices.threads(preset.threads):
                 _train(preset, arm, seed, data, settings, folder, device, start)
-        record = _verified(folder, settings)
+        record = world.agree(lambda: _verified(folder, settings))
     return Run(preset, arm, seed, changes, key, folder, record, device)
 
 
@@ -107,10 +97,15 @@ def folder_of(preset: Preset, arm: str, seed: int, **changes) -> Path:
     return _named(preset, arm, seed, start)[-1]
 
 
-def _named(preset: Preset, arm: str, seed: int, start: Run | None) -> tuple[datasets.ImageSet, dict, str, Path]:
-    """A run's training data, the settings that determine it, its key, its folder."""
-    data = split_of(preset, "train")
-    settings = plan(preset, arm, seed) | {"fingerprint": data.fingerprint, "start": start.key if start else None}
+def _named(preset: Preset, arm: str, seed: int, start: Run | None) -> tuple[Any, dict, str, Path]:
+    """A run's training data (None for no epochs), the settings that determine it, its key, its folder."""
+    if preset.training.refit and "full" not in datasets.splits(preset.data.name):
+        raise SettingsError(f"training.refit: {preset.data.name} has no split 'full'; set it to false")
+    data = source_of(preset, "full" if preset.training.refit else "train") if preset.training.epochs else None
+    settings = plan(preset, arm, seed) | {"start": start.key if start else None}
+    settings["fingerprint"] = data.fingerprint if data else None
+    if weights.given(preset.model) and start is None:
+        settings["weights"] = weights.digest(preset.model)
     key = store.digest(settings)
     return data, settings, key, paths.runs() / f"{arm}-s{seed}-{key}"
 
@@ -138,13 +133,13 @@ def plan(preset: Preset, arm: str, seed: int) -> dict[str, Any]:
     used |= {"distance"} if kind.weight and kind.distance == losses.CONSTRAINTS["l2"] else set()
     used |= {"two_pass"} if kind.perturbation != "none" else set()
     used |= {"photometric": {"level", "use_hue", "hue_level"}, "gaussian": {"sigma"}}.get(kind.perturbation, set())
-    training_settings = {k: v for k, v in _settings(preset.training).items() if k != "monitor"}
+    training_settings = {k: v for k, v in _settings(preset.training).items() if k not in _HOW}
     return {
         "recipe": training.RECIPE,
         "arm": arm,
         "seed": seed,
         "data": _settings(preset.data),
-        "model": _settings(preset.model),
+        "model": {k: v for k, v in _settings(preset.model).items() if k != "weights"},  # their digest is in the key
         "training": training_settings,
         "constraint": {name: constraint[name] for name in sorted(used & set(constraint))},
         "attack": _settings(preset.attack) if kind.perturbation == "pgd" else None,
@@ -159,21 +154,6 @@ def _settings(group) -> dict[str, Any]:
     }
 
 
-def _network(preset: Preset, classes: int, generator: Generator | None) -> nn.Module:
-    m = preset.model
-    return models.build(m.name, classes=classes, width=m.width, stem=m.stem, norm=m.norm, generator=generator)
-
-
-def _start_weights(preset: Preset, data: datasets.ImageSet, seed: int, start: Run | None) -> nn.Module:
-    generator = training.generator_for(seed, "weights")
-    if start is None:
-        return _network(preset, len(data.classes), generator)
-    network = start.model("cpu")
-    if len(start.record["classes"]) != len(data.classes) or start.preset.data.name != preset.data.name:
-        models.replace_head(network, len(data.classes), generator)
-    return network
-
-
 def objective_of(preset: Preset, arm: str, network: nn.Module | None = None) -> losses.Objective:
     """The objective that a preset trains an arm with; `network` for its normaliser, where `attack.space` needs it."""
     std = None if network is None else models.channel_std(network)
@@ -183,18 +163,26 @@ def objective_of(preset: Preset, arm: str, network: nn.Module | None = None) -> 
 def _train(preset, arm, seed, data, settings, folder, device, start) -> None:
     from time import perf_counter
 
-    from safetensors.torch import save_file
-
     began = perf_counter()
+    world = distributed.world()
     folder.mkdir(parents=True, exist_ok=True)
-    network = _start_weights(preset, data, seed, start).to(device)
-    resume = _resumable(folder, settings)
+    if data is None:
+        if world.first:
+            network, classes = weights.taken_over(preset, start)
+            store.write_json(folder / _SETTINGS, settings)
+            made = {"settings": settings, "classes": list(classes)}
+            _finish(folder, _stored(network, "float32"), [], made, perf_counter() - began, device, preset)
+        return
+    network = weights.starting(preset, len(data.classes), seed, start).to(device)
+    resume = world.agree(lambda: _resumable(folder, settings))
     spent = resume.pop("seconds") if resume else 0.0
-    store.write_json(folder / _SETTINGS, settings)
-    with _progress(arm, seed, preset.training.epochs, resume["epoch"] if resume else 0) as bar:
+    if world.first:
+        store.write_json(folder / _SETTINGS, settings)
+    with _progress(arm, seed, preset.training.epochs, resume["epoch"] if resume else 0, world.first) as bar:
 
         def on_epoch(state: dict) -> None:
-            _save_checkpoint(folder, state | {"seconds": spent + perf_counter() - began})
+            if world.first:
+                _save_checkpoint(folder, state | {"seconds": spent + perf_counter() - began})
             bar.set_postfix_str(f"loss {state['history'][-1]['loss']:.3f}")
             bar.update()
 
@@ -206,15 +194,26 @@ def _train(preset, arm, seed, data, settings, folder, device, start) -> None:
             seed=seed,
             resume=resume,
             on_epoch=on_epoch,
-            monitor=_monitor(preset, device),
+            monitor=_monitor(preset, device, world),
         )
-    weights = _stored(network, preset.training.stored)
-    store.write_whole(folder / _WEIGHTS, lambda part: save_file(weights, part))
-    store.write_whole(folder / _HISTORY, lambda part: pd.DataFrame(history).to_csv(part, index=False))
+    if world.first:
+        made = {"settings": settings, "classes": list(data.classes)}
+        seconds = spent + perf_counter() - began
+        _finish(folder, _stored(network, preset.training.stored), history, made, seconds, device, preset)
+
+
+def _finish(folder: Path, tensors, history, made: dict, seconds: float, device: str, preset: Preset) -> None:
+    """Write what a trained run consists of, the record last, and remove the checkpoint."""
+    from safetensors.torch import save_file
+
+    table = pd.DataFrame(history, columns=None if history else ["epoch"])
+    store.write_whole(folder / _WEIGHTS, lambda part: save_file(tensors, part))
+    store.write_whole(folder / _HISTORY, lambda part: table.to_csv(part, index=False))
     files = {name: store.sha256(folder / name) for name in (_WEIGHTS, _HISTORY, _SETTINGS)}
-    record = {"settings": settings, "classes": list(data.classes), "files": files}
-    record |= {"seconds": round(spent + perf_counter() - began, 2), **store.provenance(device, preset.threads)}
-    store.write_json(folder / RECORD, record)
+    provenance = store.provenance(device, preset.threads)
+    if preset.training.compile:
+        provenance["compiled"] = True
+    store.write_json(folder / RECORD, made | {"files": files, "seconds": round(seconds, 2)} | provenance)
     for leftover in [*folder.glob("checkpoint*"), *folder.glob("*.part")]:
         leftover.unlink(missing_ok=True)
 
@@ -226,38 +225,34 @@ def _stored(network: nn.Module, precision: str) -> dict[str, torch.Tensor]:
     return {name: value.to(kind) if value.is_floating_point() else value for name, value in values.items()}
 
 
-def _progress(arm: str, seed: int, epochs: int, done: int):
+def _progress(arm: str, seed: int, epochs: int, done: int, shown: bool):
     import os
 
     from tqdm import tqdm
 
     label = f"training {arm}, seed {seed}"
-    return tqdm(
-        total=epochs, initial=done, desc=label, unit="epoch", leave=False, disable="SEMCONT_BATCH" in os.environ
-    )
+    silent = not shown or "SEMCONT_BATCH" in os.environ
+    return tqdm(total=epochs, initial=done, desc=label, unit="epoch", leave=False, disable=silent)
 
 
-def _monitor(preset: Preset, device: str) -> Callable[[nn.Module], dict[str, float]] | None:
-    """Validation accuracy, and under the evaluation's attack on the first `monitor` images, after each epoch."""
-    if "val" not in datasets.splits(preset.data.name):
+def _monitor(preset: Preset, device: str, world: distributed.World) -> monitoring.Monitor | None:
+    """None for a refit, which trains on the validation images."""
+    if preset.training.refit or "val" not in datasets.splits(preset.data.name):
         return None
-    val = split_of(preset, "val").to(device)
-    attacked = val.select(slice(preset.training.monitor))
+    val = source_of(preset, "val").to(device)
+    return monitoring.monitor(val, preset.training.monitor, preset.evaluation.in_pixels(), world)
 
-    def monitor(network: nn.Module) -> dict[str, float]:
-        row = {"val_accuracy": float((predict(network, val).argmax(1) == val.labels).double().mean())}
-        if len(attacked):
-            settings = preset.evaluation.in_pixels()
-            row["val_attacked"] = attacks.robust_accuracy(network, attacked.float(), attacked.labels, **settings)
-        return row
 
-    return monitor
+def per_batch(pixels: torch.Tensor) -> int:
+    """How many of these images, (n, 3, h, w), go through a network at once in measuring: 500, fewer of large ones."""
+    return max(1, min(500, 2**22 // (pixels.shape[2] * pixels.shape[3])))
 
 
 @torch.no_grad()
-def predict(network: nn.Module, images: datasets.ImageSet | torch.Tensor, batch_size: int = 500) -> torch.Tensor:
+def predict(network: nn.Module, images: datasets.ImageSet | torch.Tensor) -> torch.Tensor:
     """The logits (n, k) of a set of images, or of float images in [0, 1], batch by batch."""
     pieces = []
+    batch_size = per_batch(images if isinstance(images, torch.Tensor) else images.images)
     for begin in range(0, len(images), batch_size):
         rows = slice(begin, begin + batch_size)
         x = images[rows] if isinstance(images, torch.Tensor) else images.float(rows)
