@@ -63,9 +63,10 @@ class Model:
 
 @dataclass(frozen=True)
 class Training(Recipe):
-    """`semcont.training.Recipe`, and how many validation images each epoch's monitor attacks."""
+    """`semcont.training.Recipe`, how many validation images each epoch's monitor attacks, how weights are written."""
 
     monitor: int = 200  # images; 0 for none
+    stored: Literal["float32", "float16"] = option("float32")  # what is measured is what was written
 
 
 @dataclass(frozen=True)
