@@ -100,7 +100,8 @@ def _snakemake(plan: dict[str, Any], folder: Path, cores: int, passed_on: list[s
     if not any(word.startswith(("--workflow-profile", "--profile")) for word in passed_on):
         command += ["--workflow-profile", str(root / "workflow" / "profiles" / "local")]
     command += passed_on or ["--quiet", "all"]
-    environment = {**os.environ, **execute.cache_folders(), "SEMCONT_PYTHON": sys.executable}
+    environment = {**os.environ, **execute.cache_folders()}
+    environment |= {"SEMCONT_PYTHON": sys.executable, "SEMCONT_PRESET": plan["preset"]}  # for the rules, for profiles
     log = folder / "logs" / "snakemake.log"
     with log.open("w") as said:
         error = None if passed_on else said
