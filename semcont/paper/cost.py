@@ -5,31 +5,33 @@ nearly all; what is measured after training is not.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
+from time import perf_counter
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from .. import losses, models
-from . import graph, paths, store
+from .. import datasets, losses, models, training
+from . import devices, graph, paths, runs, store
 from .presets import Preset, changed, load_preset
 from .readme import replace_block
 
 RATES = {"one core": 40e9, "one GPU": 30e12, "eight GPUs": 8 * 30e12}
 """Operations per second that training is taken to sustain: the stated rates of the estimates.
 
-For a core, about what `semcont cost --here` finds for the slim networks on a server's processor. For a GPU, a tenth of
-the 312e12 that an A100's data sheet gives for dense bfloat16, as convolutions on small images, an attack of many short
-steps and the loading leave it. Eight GPUs at eight times one: the best case.
+A core: about what the slim networks reach on one core of a server. A GPU: about a tenth of what an A100's data sheet
+gives for dense bfloat16 (312e12), because small images, short attack steps and loading leave it idle. Eight GPUs: eight
+times one, the best case. `semcont cost --here` measures in place of stating.
 """
+
+SMALL = 100e6
+"""Operations of a forward pass below which a GPU waits for its orders, so that its rate says nothing."""
 
 _PHOTOGRAPHS = {"imagenette": (224, 10), "imagenet": (224, 1000)}
 _SHAPES = {"cifar100": (32, 100)} | _PHOTOGRAPHS  # pixels per side, classes; of all others (32, 10)
-
-
-_BUILT_WITH = ("classes", "width", "stem", "norm")
 
 
 class PerImage(NamedTuple):
@@ -86,23 +88,56 @@ def of_arm(preset: Preset, arm: str, one: PerImage) -> float:
 def of_preset(preset: Preset) -> Cost:
     """The cost of every network that a preset's notebooks read."""
     known: dict[Any, PerImage] = {}
-
-    def of(own: Preset) -> PerImage:
-        size, classes = _SHAPES.get(own.data.name, (32, 10))
-        model = own.model
-        settings = (model.name, classes, model.width, model.stem, model.norm)
-        if (settings, size) not in known:
-            with torch.device("meta"):
-                network = models.build(model.name, **dict(zip(_BUILT_WITH, settings[1:], strict=True)))
-            known[settings, size] = per_image(network, size)
-        return known[settings, size]
-
     costs = []
     for job in graph.training_jobs(preset):
         own = changed(preset, dict(job.changes))
-        costs.append(graph.images(own) * own.training.epochs * of_arm(own, job.arm, of(own)))
+        kind = (own.model, shape(own))
+        if kind not in known:
+            known[kind] = per_image(_network(own, "meta"), shape(own)[0])
+        costs.append(graph.images(own) * own.training.epochs * of_arm(own, job.arm, known[kind]))
     trained = [cost for cost in costs if cost]
-    return Cost(preset, of(preset).forward, len(trained), max(trained, default=0.0), sum(trained))
+    forward = per_image(_network(preset, "meta"), shape(preset)[0]).forward
+    return Cost(preset, forward, len(trained), max(trained, default=0.0), sum(trained))
+
+
+def shape(preset: Preset) -> tuple[int, int]:
+    """The pixels per side and the classes of a preset's images."""
+    return _SHAPES.get(preset.data.name, (32, 10))
+
+
+def _network(preset: Preset, device: str) -> nn.Module:
+    model = preset.model
+    with torch.device(device):
+        return models.build(model.name, classes=shape(preset)[1], width=model.width, stem=model.stem, norm=model.norm)
+
+
+def rate_here(preset: Preset, device: str = "auto", steps: int = 4) -> float:
+    """Operations per second that this machine sustains as it trains the dearest arm of a preset, on random images."""
+    device = devices.resolve(device)
+    size, classes = shape(preset)
+    n = steps * preset.training.batch_size
+    images = torch.randint(256, (n, 3, size, size), dtype=torch.uint8)
+    data = datasets.ImageSet("random", images, torch.arange(n) % classes, tuple(map(str, range(classes))))
+    one = per_image(_network(preset, "meta"), size)
+    arm = max(preset.arms, key=lambda arm: of_arm(preset, arm, one))
+    recipe = replace(preset.training, epochs=1)
+    with devices.threads(preset.threads):
+        for attempt in range(2):  # the first one warms up
+            network = _network(preset, device)
+            began = perf_counter()
+            training.fit(
+                network, data, runs.objective_of(preset, arm), recipe, seed=attempt
+            )  # ends in a look at the loss
+            seconds = perf_counter() - began
+    return n * of_arm(preset, arm, one) / seconds
+
+
+def said_here(preset: Preset) -> str:
+    """A line on how long this machine would train a preset's networks, one after the other."""
+    device = devices.resolve("auto")
+    total, rate = of_preset(preset).total, rate_here(preset, device)
+    where = f"{store.hardware(device)}, {preset.threads} threads" if device == "cpu" else store.hardware(device)
+    return f"{preset.name} here ({where}): {rate / 1e9:.3g} GFLOP/s, so {duration(total / rate)} for all trainings"
 
 
 # --- the table --------------------------------------------------------------------------------------------------------
@@ -114,10 +149,11 @@ def table(presets: Iterable[Preset]) -> str:
     head += [f"on {name}" for name in RATES] + ["measured"]
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for cost in sorted(map(of_preset, presets), key=lambda cost: (cost.total, cost.forward)):
-        size, _ = _SHAPES.get(cost.preset.data.name, (32, 10))
+        size, _ = shape(cost.preset)
         cells = [f"`{cost.preset.name}`", f"{cost.preset.model.name}, {size} x {size}", str(cost.networks or "none")]
         cells += [operations(cost.forward), operations(cost.longest), operations(cost.total)]
-        cells += [duration(cost.total / rate) for rate in RATES.values()]
+        sensible = {name: "GPU" not in name or cost.forward >= SMALL for name in RATES}
+        cells += [duration(cost.total / rate) if sensible[name] else "–" for name, rate in RATES.items()]
         lines.append(f"| {' | '.join([*cells, measured(cost.preset.name)])} |")
     return "\n".join(lines)
 
@@ -165,3 +201,12 @@ def page() -> Path:
 def generated(text: str) -> str:
     """The page's text with its table made anew. Raises `UserError` where the block's markers are missing."""
     return replace_block(text, "cost", table(every_preset()), "docs/scaling.md")
+
+
+def update() -> bool:
+    """Bring docs/scaling.md in step with the presets and the published networks; whether that changed it."""
+    before = page().read_text(encoding="utf-8")
+    after = generated(before)
+    if after != before:
+        store.write_whole(page(), lambda part: part.write_text(after, encoding="utf-8"))
+    return after != before

@@ -23,8 +23,8 @@ class Job(NamedTuple):
 
     @property
     def change(self) -> str:
-        """The changes in file names: `alpha=0.1,epochs=5`, or `plain`."""
-        return ",".join(self.words) or "plain"
+        """The changes in file names: `alpha=0.1+epochs=5`, or `plain`."""
+        return "+".join(self.words) or "plain"  # at commas Snakemake splits the names that it sends to a cluster
 
     @property
     def words(self) -> list[str]:

@@ -136,7 +136,7 @@ def cluster(cpus: int | None = None) -> Iterator[Cluster]:
     Raises `NoSlurm` where programs are missing or do not start.
     """
     if lacking := missing():
-        raise NoSlurm(f"{', '.join(lacking)} not found: install Slurm and munge (Debian: apt-get install slurm-wlm munge)")
+        raise NoSlurm(f"{', '.join(lacking)} not found; on Debian: apt-get install slurm-wlm munge debianutils")
     folder = Path(tempfile.mkdtemp(prefix="onenode-", dir="/tmp"))  # a Unix socket's path is at most 100 bytes
     made = Cluster(folder)
     try:

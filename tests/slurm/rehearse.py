@@ -21,7 +21,7 @@ import onenode
 from semcont.paper import paths
 
 EPOCHS, KILLED, FAILED = 60, 5, 25
-"""Of the network whose training is interrupted, a quarter of a second each; after which its job is killed, its node fails."""
+"""Of the network whose training is interrupted, a quarter of a second each: all; the job is killed; the node fails."""
 
 TOLD = re.compile(
     r"Job \d+ has been submitted with SLURM jobid \d+|SLURM-job.*status is: '\w+'|Trying to restart job \d+"
@@ -184,8 +184,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cores", type=int, help="of the node; all of the machine's by default")
     parser.add_argument("--only", choices=("interrupted", "whole"), help="one of the two parts")
+    parser.add_argument("--check", action="store_true", help="only say whether Slurm's programs are there")
     options = parser.parse_args()
     parts = [part for part in (interrupted, whole) if options.only in (None, part.__name__)]
+    if options.check and not onenode.missing():
+        return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the daemons are stopped
     try:
         with onenode.cluster(options.cores) as cluster, tempfile.TemporaryDirectory(prefix="rehearsal-") as folder:
