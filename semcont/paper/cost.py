@@ -5,6 +5,7 @@ nearly all; what is measured after training is not.
 """
 
 from collections.abc import Callable, Iterable
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -53,28 +54,24 @@ class Cost(NamedTuple):
 
 
 def per_image(network: nn.Module, size: int) -> PerImage:
-    """Operations of `network` for one image of size x size pixels, each counted by PyTorch while it is done.
+    """Operations of `network` in training for one image of size x size pixels, as PyTorch counts them.
 
-    The network may lie on the meta device, where nothing is computed. It is left in training mode.
+    Counted on a copy on the meta device, where nothing is computed; the network itself is left alone.
     """
-    device = next(network.parameters()).device
-    x = torch.zeros(2, 3, size, size, device=device)  # two, because BatchNorm refuses a single position
+    network = deepcopy(network).to("meta").train()
+    x = torch.zeros(2, 3, size, size, device="meta")  # two, because BatchNorm refuses a single position
 
     def counted(call: Callable[[], Any]) -> float:
         with FlopCounterMode(display=False) as counter:
             call()
         return counter.get_total_flops() / len(x)
 
-    network.train()
     with torch.no_grad():
         forward = counted(lambda: network(x))
     update = counted(lambda: network(x).sum().backward())
-    network.zero_grad(set_to_none=True)
-    weights = [weight.requires_grad_(False) for weight in network.parameters() if weight.requires_grad]
-    attacked = x.requires_grad_()
-    step = counted(lambda: network(attacked).sum().backward())
-    for weight in weights:
-        weight.requires_grad_(True)
+    network.requires_grad_(False)
+    x.requires_grad_()
+    step = counted(lambda: network(x).sum().backward())
     return PerImage(forward, update, step)
 
 
