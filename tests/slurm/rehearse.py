@@ -14,11 +14,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import onenode
 
-from semcont.paper import paths
+from semcont.paper import paths, store
 
 EPOCHS, KILLED, FAILED = 60, 5, 25
 """Of the network whose training is interrupted, a quarter of a second each: all; the job is killed; the node fails."""
@@ -144,10 +145,10 @@ def _same_weights(stage: Rehearsal, preset: Path) -> None:
     settings = {"cwd": paths.root(), "env": environment, "capture_output": True, "timeout": 600, "check": True}
     subprocess.run(command, **settings)
     digests = []
-    for store in ("runs", "undisturbed"):
-        (record,) = (stage.folder / store).glob("adv-s0-*/record.json")
+    for place in ("runs", "undisturbed"):
+        (record,) = (stage.folder / place).glob("adv-s0-*/record.json")
         digests.append(json.loads(record.read_text())["files"]["weights.safetensors"])
-        stage.say(f"{store:12} weights sha256 {digests[-1][:16]}")
+        stage.say(f"{place:12} weights sha256 {digests[-1][:16]}")
     if digests[0] != digests[1]:
         raise Failed("the interrupted training has other weights than the undisturbed one")
 
@@ -180,6 +181,14 @@ def whole(stage: Rehearsal) -> None:
         raise Failed("the third run should have had nothing to do")
 
 
+def _provenance(cluster: onenode.Cluster) -> str:
+    packages = ("snakemake", "snakemake-executor-plugin-slurm", "semcont")
+    versions = [f"{name} {version(name)}" for name in packages]
+    return ", ".join(
+        [cluster.call("sbatch", "--version"), *versions, f"commit {store.commit()}", store.hardware("cpu")]
+    )
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cores", type=int, help="of the node; all of the machine's by default")
@@ -193,6 +202,7 @@ def main() -> int:
     try:
         with onenode.cluster(options.cores) as cluster, tempfile.TemporaryDirectory(prefix="rehearsal-") as folder:
             stage = Rehearsal(cluster, Path(folder))
+            stage.say(_provenance(cluster))
             stage.slurm("sinfo", "--noheader", "--format=partition %P, %D node, %c cores, %T")
             for part in parts:
                 part(stage)
