@@ -34,10 +34,8 @@ def test_the_sweep_of_alpha_reuses_base_and_c():
     assert all(any(f"alpha={alpha}" in name for name in jobs) for alpha in others)
 
 
-@pytest.mark.parametrize(
-    "path", sorted(paths.resource("presets/quick.yaml").parent.glob("*.yaml")), ids=lambda p: p.stem
-)
-def test_names_of_jobs_survive_the_way_to_another_machine(path):
+@pytest.mark.parametrize("name", sorted(p.stem for p in paths.resource("presets/quick.yaml").parent.glob("*.yaml")))
+def test_names_of_jobs_survive_the_way_to_another_machine(name):
     """Snakemake sends a job out as rule:wildcard=value,wildcard=value on a command line, and reads it again there."""
     from snakemake.target_jobs import parse_target_jobs_cli_args
 
