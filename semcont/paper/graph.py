@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .. import losses
-from . import bias, dependencies, fairness, paths, sidebyside, variants
+from .. import datasets
+from . import bias, dependencies, fairness, paths, runs, sidebyside, variants
 from .presets import Preset, changed, differing, load_preset
 from .strict import SettingsError, nearest
 
@@ -24,8 +24,8 @@ class Job(NamedTuple):
 
     @property
     def change(self) -> str:
-        """The changes in file names: `alpha=0.1,epochs=5`, or `plain`."""
-        return ",".join(self.words) or "plain"
+        """The changes in file names: `alpha=0.1+epochs=5`, or `plain`."""
+        return "+".join(self.words) or "plain"  # at commas Snakemake splits the names that it sends to a cluster
 
     @property
     def words(self) -> list[str]:
@@ -134,9 +134,22 @@ def training_jobs(preset: Preset, notebook: str | None = None) -> list[Job]:
 
 def passes(preset: Preset, job: Job) -> int:
     """Forward passes of the training: its length beside the others', so that the longest start first."""
-    own, perturbation = changed(preset, dict(job.changes)), losses.ARMS[job.arm].perturbation
-    per_image = {"none": 1, "pgd": 2 + own.attack.steps}.get(perturbation, 2)
-    return (own.data.train or 1) * own.training.epochs * per_image
+    own = changed(preset, dict(job.changes))
+    return images(own) * own.training.epochs * sum(copies_and_steps(own, job.arm))
+
+
+def images(preset: Preset) -> int:
+    """How many images an epoch has: the preset's number, or as many as the set's split usually holds."""
+    split = "full" if getattr(preset.training, "refit", False) else "train"
+    return preset.data.train or datasets.sizes()[preset.data.name][split]
+
+
+def copies_and_steps(preset: Preset, arm: str) -> tuple[int, int]:
+    """For one image: how many copies an update forwards together (x, x'), and how many attack steps make x'."""
+    objective = runs.objective_of(preset, arm)
+    copies = objective.needs_prime + (objective.needs_clean or not objective.needs_prime)
+    attacked = objective.needs_prime and objective.arm.perturbation == "pgd"
+    return copies, preset.attack.steps if attacked else 0
 
 
 # --- the plan ---------------------------------------------------------------------------------------------------------

@@ -136,13 +136,18 @@ def shown() -> list[str]:
 def generated(text: str, preset: str = PRESET) -> str:
     """The README's text with its generated blocks made anew. Raises `UserError` where a block's markers are missing."""
     for name, make in (("results", lambda: results_table(shown() or [preset])), ("map", lambda: map_table(preset))):
-        begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
-        head, opened, rest = text.partition(begin)
-        _, closed, tail = rest.partition(end)
-        if not opened or not closed:
-            raise paths.UserError(f"README.md has no block {begin} ... {end}")
-        text = f"{head}{begin}\n{make()}\n{end}{tail}"
+        text = replace_block(text, name, make(), "README.md")
     return text
+
+
+def replace_block(text: str, name: str, content: str, file: str) -> str:
+    """`text` with `content` between <!-- name:begin --> and <!-- name:end -->. Raises `UserError` without these."""
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    head, opened, rest = text.partition(begin)
+    _, closed, tail = rest.partition(end)
+    if not opened or not closed:
+        raise paths.UserError(f"{file} has no block {begin} ... {end}")
+    return f"{head}{begin}\n{content}\n{end}{tail}"
 
 
 def _rows(preset: str, name: str) -> list[dict[str, str]]:
