@@ -4,6 +4,7 @@ The Snakefile draws its rules from the plan made here.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -146,7 +147,7 @@ def images(preset: Preset) -> int:
 
 def copies_and_steps(preset: Preset, arm: str) -> tuple[int, int]:
     """For one image: how many copies an update forwards together (x, x'), and how many attack steps make x'."""
-    objective = runs.objective_of(preset, arm)
+    objective = runs.objective_of(replace(preset, attack=replace(preset.attack, space="pixels")), arm)
     copies = objective.needs_prime + (objective.needs_clean or not objective.needs_prime)
     attacked = objective.needs_prime and objective.arm.perturbation == "pgd"
     return copies, preset.attack.steps if attacked else 0
