@@ -124,11 +124,8 @@ NEEDS = {
 
 def training_jobs(preset: Preset, notebook: str | None = None) -> list[Job]:
     """The networks that a notebook reads, each once (None: all of them); the preset's arms where `NEEDS` is silent."""
-    needs = (
-        {need for needs in [(arms,), *NEEDS.values()] for need in needs}
-        if notebook is None
-        else NEEDS.get(notebook, (arms,))
-    )
+    every = preset.notebooks or (*NEEDS, "any other")
+    needs = {need for name in (every if notebook is None else [notebook]) for need in NEEDS.get(name, (arms,))}
     jobs = {job for need in needs for job in need(preset)}
     return sorted(jobs, key=lambda job: (-passes(preset, job), job.name))
 
