@@ -111,6 +111,15 @@ def publish(preset: PresetName = "quick", stamp: Stamp = None) -> None:
         store.write_json(stamp, {"preset": preset, "files": files})
 
 
+@app.command("publish-networks")
+def publish_networks(preset: PresetName = "quick") -> None:
+    """Copy a preset's finished networks, with what was measured on them, into data/checkpoints/PRESET."""
+    from . import presets, published
+
+    names = published.publish(presets.load_preset(preset))
+    print(f"publish  {len(names)} networks in {paths.checkpoints() / preset}", flush=True)
+
+
 @app.command(hidden=True)
 def plan(preset: str) -> None:
     """Print the graph of a preset as JSON."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
 from .. import losses, models
-from ..training import Recipe
+from ..training import Recipe, option
 from . import paths
 from .budgets import (
     Continuity,
@@ -60,9 +60,10 @@ class Model:
 
 @dataclass(frozen=True)
 class Training(Recipe):
-    """`semcont.training.Recipe`, and how many validation images each epoch's monitor attacks."""
+    """`semcont.training.Recipe`, how many validation images each epoch's monitor attacks, how weights are written."""
 
     monitor: int = 200  # images; 0 for none
+    stored: Literal["float32", "float16"] = option("float32")  # what is measured is what was written
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from .measurements import Measurement
 from .presets import Preset, changed
 from .strict import SettingsError, nearest
 
-_WEIGHTS, _HISTORY, _SETTINGS, _RECORD, _CHECKPOINT = (
+_WEIGHTS, _HISTORY, _SETTINGS, RECORD, _CHECKPOINT = (
     "weights.safetensors",
     "history.csv",
     "settings.json",
@@ -86,18 +86,31 @@ def trained(preset: Preset, arm: str, seed: int, *, device: str | None = None, *
     differ). An arm whose weight is 0 is its plain arm. Raises `SettingsError` for an unknown arm or change,
     `BrokenStore` for a truncated, altered or foreign file, `TrainingError` where the loss is not finite.
     """
+    from . import published
+
     preset, arm, changes, start = _resolved(preset, arm, seed, changes)
     device = devices.resolve(device or "auto")
-    data = split_of(preset, "train")
-    settings = plan(preset, arm, seed) | {"fingerprint": data.fingerprint, "start": start.key if start else None}
-    key = store.digest(settings)
-    folder = paths.runs() / f"{arm}-s{seed}-{key}"
+    data, settings, key, folder = _named(preset, arm, seed, start)
     with store.locked(paths.runs() / "locks" / f"{key}.lock"):
-        if not (folder / _RECORD).is_file():
+        if not (folder / RECORD).is_file() and not published.fetch(folder):
             with devices.threads(preset.threads):
                 _train(preset, arm, seed, data, settings, folder, device, start)
         record = _verified(folder, settings)
     return Run(preset, arm, seed, changes, key, folder, record, device)
+
+
+def folder_of(preset: Preset, arm: str, seed: int, **changes) -> Path:
+    """Where the store keeps that run, whether it is there or not; arguments and errors as for `trained`."""
+    preset, arm, _, start = _resolved(preset, arm, seed, changes)
+    return _named(preset, arm, seed, start)[-1]
+
+
+def _named(preset: Preset, arm: str, seed: int, start: Run | None) -> tuple[datasets.ImageSet, dict, str, Path]:
+    """A run's training data, the settings that determine it, its key, its folder."""
+    data = split_of(preset, "train")
+    settings = plan(preset, arm, seed) | {"fingerprint": data.fingerprint, "start": start.key if start else None}
+    key = store.digest(settings)
+    return data, settings, key, paths.runs() / f"{arm}-s{seed}-{key}"
 
 
 def _resolved(preset: Preset, arm: str, seed: int, changes: dict) -> tuple[Preset, str, dict, Run | None]:
@@ -190,15 +203,22 @@ def _train(preset, arm, seed, data, settings, folder, device, start) -> None:
             on_epoch=on_epoch,
             monitor=_monitor(preset, device),
         )
-    weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    weights = _stored(network, preset.training.stored)
     store.write_whole(folder / _WEIGHTS, lambda part: save_file(weights, part))
     store.write_whole(folder / _HISTORY, lambda part: pd.DataFrame(history).to_csv(part, index=False))
     files = {name: store.sha256(folder / name) for name in (_WEIGHTS, _HISTORY, _SETTINGS)}
     record = {"settings": settings, "classes": list(data.classes), "files": files}
     record |= {"seconds": round(spent + perf_counter() - began, 2), **store.provenance(device, preset.threads)}
-    store.write_json(folder / _RECORD, record)
+    store.write_json(folder / RECORD, record)
     for leftover in [*folder.glob("checkpoint*"), *folder.glob("*.part")]:
         leftover.unlink(missing_ok=True)
+
+
+def _stored(network: nn.Module, precision: str) -> dict[str, torch.Tensor]:
+    """The weights as they are written: what is measured later is read from there, at this precision."""
+    kind = getattr(torch, precision)
+    values = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    return {name: value.to(kind) if value.is_floating_point() else value for name, value in values.items()}
 
 
 def _progress(arm: str, seed: int, epochs: int, done: int):
@@ -285,13 +305,13 @@ def _same_settings(folder: Path, found: dict, settings: dict) -> None:
 
 
 def _verified(folder: Path, settings: dict) -> dict:
-    record = store.read_json(folder / _RECORD, _remedy(folder))
+    record = store.read_json(folder / RECORD, _remedy(folder))
     if not isinstance(record, dict) or not {"settings", "files", "classes"} <= set(record):
-        raise store.BrokenStore(f"{folder / _RECORD} is not a run's record: {_remedy(folder)}")
+        raise store.BrokenStore(f"{folder / RECORD} is not a run's record: {_remedy(folder)}")
     _same_settings(folder, record["settings"], settings)
     if set(record["files"]) != {_WEIGHTS, _HISTORY, _SETTINGS}:
-        raise store.BrokenStore(f"{folder / _RECORD} names other files than a run has: {_remedy(folder)}")
-    allowed = (_RECORD, "measured")
+        raise store.BrokenStore(f"{folder / RECORD} names other files than a run has: {_remedy(folder)}")
+    allowed = (RECORD, "measured")
     leftovers = lambda name: name in allowed or name.startswith("checkpoint")  # noqa: E731
     store.check_files(folder, record["files"], leftovers, _remedy(folder))
     return record
