@@ -46,7 +46,8 @@ def of_section(section) -> pd.DataFrame:
     preset = section.preset
     if not preset.ledger.noise_images:
         return noise(pd.DataFrame(columns=["arm", "seed", "image", "group"]), ())
-    arms = [arm for pair in PAIRS for arm in pair if arm in preset.arms]
+    paired = {arm for pair in PAIRS for arm in pair}
+    arms = [arm for arm in preset.arms if arm in paired]
     attacks = robustness.table2(preset)
     return noise(
         section.measured(by_image, section.runs(arms), attacks=attacks, images=preset.ledger.noise_images), PAIRS

@@ -81,3 +81,25 @@ def test_outcomes_average_to_the_accuracy(tmp_path, monkeypatch):
     assert found[["none", "pgd-2"]].dtypes.eq(bool).all() and len(found) == 30
     accuracy = measured(run, robustness.by_attack, attacks=attacks, images=30)["accuracy"].tolist()
     assert [found["none"].mean(), found["pgd-2"].mean()] == pytest.approx(accuracy)
+
+
+def test_a_section_measures_each_network_once(monkeypatch):
+    """`adv` and `base` stand in several pairs; without images to draw again nothing is measured."""
+    from dataclasses import replace
+    from types import SimpleNamespace
+
+    from semcont.paper.presets import load_preset
+
+    def measured(function, runs, **settings):
+        assert runs == ["base", "c", "adv", "adv+c"] and settings["images"] == 20
+        hits = np.random.default_rng(0).random((4, 2, 20)) < 0.5
+        parts = [table(pair, pair) for pair in hits]
+        return pd.concat(
+            [part[part["arm"] == "c"].assign(arm=arm) for arm, part in zip(runs, parts, strict=True)], ignore_index=True
+        )
+
+    section = SimpleNamespace(preset=load_preset("smoke"), runs=list, measured=measured)
+    found = outcomes.of_section(section)
+    assert [*zip(found["first"], found["second"], strict=True)] == [("c", "base"), ("adv+c", "adv"), ("adv", "base")]
+    section.preset = replace(section.preset, ledger=replace(section.preset.ledger, noise_images=0))
+    assert outcomes.of_section(section).empty
