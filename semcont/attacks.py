@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor, nn
 
 from ._checks import check_choice, check_count, check_images, check_labels
+from ._draws import Source, draw
 
 NORMS = ("linf", "l2")
 Loss = Callable[[Tensor, Tensor], Tensor]  # (logits (n, k), labels (n,)) -> (n,), larger is worse for the network
@@ -58,7 +59,7 @@ def pgd(
     targeted: bool = False,
     random_start: bool = True,
     restarts: int = 1,
-    generator: Generator | None = None,
+    generator: Source = None,
     bounds: tuple[float, float] | None = (0.0, 1.0),
 ) -> Float[Tensor, "n 3 h w"]:
     """x' within `eps` of x and within `bounds` that the network gets wrong, if projected gradient steps find one.
@@ -111,10 +112,10 @@ class PGD:
         self.eps, self.step_size, self.steps, self.norm, self.loss = eps, step_size, steps, norm, loss
         self.targeted, self.random_start, self.restarts, self.bounds = targeted, random_start, restarts, bounds
 
-    def __call__(self, model: nn.Module, x: Tensor, y: Tensor, generator: Generator | None = None) -> Tensor:
+    def __call__(self, model: nn.Module, x: Tensor, y: Tensor, generator: Source = None) -> Tensor:
         return self.run(model, x, y, lambda _: generator, restore=generator is not None)
 
-    def run(self, model, x, y, source: Callable[[int], "Generator | list[Generator] | None"], restore=True) -> Tensor:
+    def run(self, model, x, y, source: Callable[[int], Source | list[Generator]], restore=True) -> Tensor:
         """x', with the random numbers of each restart from `source(restart)`: one generator, or one per image."""
         with _evaluating(model, x.device, restore):
             x, y = _ordinary(x.detach()), _ordinary(y)
@@ -138,7 +139,7 @@ class PGD:
         # KL(p(x) || p(x')), the label unused: the attack of TRADES
         return lambda logits, _: F.kl_div(logits.log_softmax(1), clean, reduction="none").sum(1)
 
-    def _start(self, x: Tensor, source: "Generator | list[Generator] | None") -> Tensor:
+    def _start(self, x: Tensor, source: Source | list[Generator]) -> Tensor:
         if not self.random_start:
             return x.clone()  # with no step to follow, x' would share its memory with x
         if self.loss == "kl":
@@ -214,13 +215,12 @@ def _check_range(y: Tensor, logits: Tensor) -> None:
         raise ValueError(f"labels must lie in 0..{logits.shape[1] - 1}; the largest is {int(y.max())}")
 
 
-def _draw(kind: Callable, x: Tensor, source: "Generator | list[Generator] | None") -> Tensor:
+def _draw(kind: Callable, x: Tensor, source: Source | list[Generator]) -> Tensor:
     """Random numbers like x from one generator, or image by image from a list of them; on the generator's device."""
     if isinstance(source, list):
         drawn = torch.stack([kind(x.shape[1:], generator=g, dtype=x.dtype) for g in source])
     else:
-        device = "cpu" if source is None else source.device
-        drawn = kind(x.shape, generator=source, dtype=x.dtype, device=device)
+        drawn = draw(kind, x.shape, source, x.dtype)
     return drawn.to(x.device)
 
 

@@ -13,7 +13,9 @@ from jaxtyping import Float, Int
 from torch import Generator, Tensor, nn
 
 from ._checks import check_choice
+from ._draws import Source
 from .attacks import PGD
+from .distributed import unwrapped
 from .perturbations import GaussianNoise, RandomPhotometric
 
 
@@ -209,7 +211,7 @@ class Objective:
         photometric = {"level": level, "hue": use_hue, "hue_level": hue_level}
         self.perturb = self._perturbation(photometric, sigma, attack) if self.needs_prime else None
 
-    def _perturbation(self, photometric, sigma, attack) -> Callable[[nn.Module, Tensor, Tensor, Generator], Tensor]:
+    def _perturbation(self, photometric, sigma, attack) -> Callable[[nn.Module, Tensor, Tensor, Source], Tensor]:
         if self.arm.perturbation == "pgd":
             if attack is None:
                 needed = "attack=dict(eps=, step_size=, steps=)"
@@ -219,10 +221,10 @@ class Objective:
         return lambda model, x, y, generator: p.unchecked(x, generator)
 
     def __call__(
-        self, model: nn.Module, x: Float[Tensor, "n 3 h w"], y: Int[Tensor, " n"], generator: Generator | None = None
+        self, model: nn.Module, x: Float[Tensor, "n 3 h w"], y: Int[Tensor, " n"], generator: Source = None
     ) -> Terms:
         """The objective for one batch; `generator` is what P or the attack draws from."""
-        x_prime = self.perturb(model, x, y, generator) if self.needs_prime else None
+        x_prime = self.perturb(unwrapped(model), x, y, generator) if self.needs_prime else None
         logits, logits_prime = self._forward(model, x, x_prime)
         ce = F.cross_entropy(logits, y) if self.arm.a > 0 else None
         ce_prime = F.cross_entropy(logits_prime, y) if self.arm.b > 0 else None
@@ -236,13 +238,18 @@ class Objective:
 
     def _forward(self, model: nn.Module, x: Tensor, x_prime: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
         if x_prime is None:
-            return model(x), None
+            return _full(model(x)), None
         if not self.needs_clean:
-            return None, model(x_prime)
+            return None, _full(model(x_prime))
         if self.two_pass:
-            return model(x), model(x_prime)
-        logits, logits_prime = model(torch.cat([x, x_prime])).chunk(2)
+            return _full(model(x)), _full(model(x_prime))
+        logits, logits_prime = _full(model(torch.cat([x, x_prime]))).chunk(2)
         return logits, logits_prime
+
+
+def _full(logits: Tensor) -> Tensor:
+    """Autocast's half-precision logits as float32: their differences would lose what is to be compared."""
+    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
 
 
 def plain_arm(arm: str) -> str:

@@ -3,9 +3,10 @@
 `width` is the channels of the first stage. The residual networks use torchvision's blocks and parameter names.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 import torch
 from jaxtyping import Float
@@ -147,6 +148,69 @@ def _fresh(name, classes, width, stem, norm, statistics) -> nn.Module:
 
 def _group_norm(channels: int, size: int) -> nn.GroupNorm:
     return nn.GroupNorm(max(1, channels // size), channels)
+
+
+# --- given weights ----------------------------------------------------------------------------------------------------
+
+
+def read_weights(path: Path | str) -> dict[str, Tensor]:
+    """The tensors of a file of weights by name, on the CPU: safetensors, or what `torch.save` made of a state dict.
+
+    Only tensors are read: nothing in the file is run. Raises `ValueError` where it cannot be read so.
+    """
+    path = Path(path)
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # each of the two libraries has its own
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"{path} cannot be read as a network's weights ({reason})") from None
+    if not isinstance(weights, Mapping) or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise ValueError(f"{path} holds no table of tensors by parameter name: save the network's state_dict()")
+    return dict(weights)
+
+
+def pretrained(
+    name: str, weights: Mapping[str, Tensor], *, width: int = 64, stem: str = "imagenet", norm: str = "batch"
+) -> nn.Module:
+    """A network of `build` with these weights, under torchvision's own parameter names, and as many classes as they
+    have; its normaliser is ImageNet's, with which torchvision's weights were trained. In eval mode.
+
+    Raises `ValueError` for weights of another architecture; it names the first parameter that does not fit.
+    """
+    with torch.device("meta"):  # shapes only
+        shape = build(name, classes=2, width=width, stem=stem, norm=norm)
+    last = next(path for path, module in shape.named_modules() if module is head(shape)).removeprefix("network.")
+    settings = {"width": width, "stem": stem, "norm": norm, "statistics": IMAGENET_STATISTICS}
+    classes = len(weights[f"{last}.weight"]) if f"{last}.weight" in weights else 2
+    network = build(name, classes=max(classes, 2), **settings, generator=Generator().manual_seed(0))
+    inner = network.network if isinstance(network, Normalized) else network
+    _check_fit(name, inner.state_dict(), weights)
+    inner.load_state_dict(dict(weights))
+    return network.eval()
+
+
+def _check_fit(name: str, expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
+    lacking, foreign = ([k for k in a if k not in b] for a, b in ((expected, weights), (weights, expected)))
+    if lacking or foreign:
+        told = [
+            f"{verb} {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+            for verb, names in (("lack", lacking), ("have", foreign))
+            if names
+        ]
+        raise ValueError(f"the weights are of another architecture than {name}: they {', and '.join(told)}")
+    for key, value in weights.items():
+        if value.shape != expected[key].shape:
+            theirs, ours = (tuple(shape) for shape in (value.shape, expected[key].shape))
+            raise ValueError(
+                f"the weights do not fit {name} as it is asked for (width, stem): {key} is {theirs}, not {ours}"
+            )
+
+
+# --- heads ------------------------------------------------------------------------------------------------------------
 
 
 def head(model: nn.Module) -> nn.Module:

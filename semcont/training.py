@@ -1,87 +1,36 @@
-"""One training loop for every arm. Files are the caller's: saving and resuming are callbacks."""
+"""One training loop for every arm and any number of devices. Files are the caller's: callbacks save and resume."""
 
-import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from copy import deepcopy
-from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from ._checks import check_choice
+from . import distributed
 from .datasets import ImageSet
+from .feed import Feed, Piece, generator_for
 from .losses import Objective, Terms
+from .recipe import Recipe, optimizer_of, option, schedule_of
+
+__all__ = ["RECIPE", "Recipe", "TrainingError", "fit", "generator_for", "option", "train_step"]
 
 RECIPE = 1
 """Raised whenever the same settings give other weights: it is part of every run's key."""
 
-OPTIMIZERS = ("sgd", "adam", "adamw")
-SCHEDULES = ("constant", "cosine", "step", "one-cycle")
-_STREAMS = {"weights": 0, "order": 1, "perturbation": 2, "attack": 3}
-
-
-def option(default):
-    """A setting that is off at its default: a run is named by it only where it is on, so that a new option leaves the
-    names of the runs before it alone."""
-    return field(default=default, metadata={"option": True})
+_ALONE = distributed.World()
+_LOOK = 32  # steps between looks at the loss: on an accelerator each look is a synchronisation
 
 
 class TrainingError(RuntimeError):
     """Training cannot go on; the message names arm, epoch and step."""
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How to optimise. `lr` is the peak of the schedule.
-
-    Schedules: "constant"; "cosine" to 0; "step" divides by 10 after 1/2 and 3/4 of the epochs; "one-cycle" rises
-    linearly over `warmup` (share of all steps) and falls along a cosine. Raises `ValueError` for values out of range.
-    """
-
-    optimizer: str = "sgd"
-    lr: float = 0.1
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    schedule: str = "one-cycle"
-    warmup: float = 0.25
-    epochs: int = 20
-    batch_size: int = 64
-
-    def __post_init__(self) -> None:
-        check_choice(self.optimizer, OPTIMIZERS, "optimizer")
-        check_choice(self.schedule, SCHEDULES, "schedule")
-        for name, good in (
-            ("lr", self.lr > 0),
-            ("momentum", 0 <= self.momentum < 1),
-            ("weight_decay", self.weight_decay >= 0),
-            ("warmup", 0 < self.warmup < 1),
-            ("epochs", self.epochs >= 1),
-            ("batch_size", self.batch_size >= 2),
-        ):
-            if not good:
-                raise ValueError(f"{name} is out of range: {getattr(self, name)!r}")
-
-
-def generator_for(seed: int, stream: str, epoch: int = 0) -> Generator:
-    """The generator of one stream ("weights", "order", "perturbation", "attack") in one epoch.
-
-    Streams are separate, so none moves another, and begin anew each epoch, so a resumed run needs no saved state.
-    """
-    state = np.random.SeedSequence([seed, _STREAMS[stream], epoch]).generate_state(1, np.uint64)[0]
-    return Generator().manual_seed(int(state >> np.uint64(1)))
-
-
 def train_step(
     model: nn.Module, objective: Objective, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor, generator: Generator
 ) -> Terms:
     """One update on one batch; returns the objective's terms before the update, detached."""
-    model.train()
-    terms = objective(model, x, y, generator)
-    optimizer.zero_grad(set_to_none=True)
-    terms.loss.backward()
-    optimizer.step()
-    return Terms(*(None if value is None else value.detach() for value in terms))
+    return _update(model, objective, optimizer, [Piece(x, y, generator)])[0]
 
 
 def fit(
@@ -97,68 +46,144 @@ def fit(
 ) -> list[dict[str, float]]:
     """Train `model` in place on `data` and return a row per epoch: loss, its terms, accuracy, lr, what `monitor` gives.
 
-    The data stay on the model's device as uint8. `on_epoch` is handed a copy of the state after each epoch: {"epoch",
-    "model", "optimizer", "schedule", "history"}; the same dict as `resume` continues after that epoch, to the same
-    weights, bit for bit, as without the break. `monitor` is called in eval mode after each epoch. Raises
-    `TrainingError` at a non-finite loss, and `ValueError` where the labels exceed the network's logits.
+    An `ImageSet` stays on the model's device as uint8; a set that is streamed (`len`, `labels`, `batches(groups,
+    seed=)`) comes batch by batch. Within `distributed.joined` all processes call `fit` alike, and each takes its share
+    of every batch: without BatchNorm the weights are those of one process up to rounding, with BatchNorm those of one
+    process with as many pieces (`Recipe.accumulate`).
+
+    `on_epoch` is handed a copy of the state after each epoch: {"epoch", "model", "optimizer", "schedule", "history",
+    "processes"}; the same dict as `resume` continues after that epoch, to the same weights, bit for bit, as without
+    the break. `monitor` is called in eval mode after each epoch. Raises `TrainingError` at a non-finite loss, where
+    memory runs out, and for a state that another number of processes made; `ValueError` where the labels exceed the
+    network's logits, or batches are too small for their pieces.
     """
     device = next(model.parameters()).device
-    data = data.to(device)
-    _check_classes(model, data)
-    steps = math.ceil(len(data) / recipe.batch_size)
-    optimizer = _optimizer(model, recipe)
-    schedule = _schedule(optimizer, recipe, steps)
+    data = data.to(device) if isinstance(data, ImageSet) else data
+    _check_classes(model, data, device)
+    feed = Feed(data, recipe, seed, device, distributed.world())
+    optimizer = optimizer_of(recipe, model)
+    schedule = schedule_of(recipe, optimizer, feed.steps)
     history: list[dict[str, float]] = []
     start = 0
     if resume is not None:
+        _checkprocesses(resume, feed.world)
         model.load_state_dict(resume["model"])
         optimizer.load_state_dict(deepcopy(resume["optimizer"]))  # which would go on to change the caller's tensors
         schedule.load_state_dict(resume["schedule"])
         history, start = list(resume["history"]), resume["epoch"]
-    for epoch in range(start, recipe.epochs):
-        row = _epoch(model, data, objective, optimizer, schedule, steps, seed, epoch)
-        if monitor is not None:
-            model.eval()
-            row |= monitor(model)
-        history.append({"epoch": epoch + 1} | row)
-        if on_epoch is not None:
-            state = {"epoch": epoch + 1, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
-            on_epoch(deepcopy(state | {"schedule": schedule.state_dict(), "history": history}))
+    options = {"sync_batch_norm": recipe.sync_batch_norm, "compiled": recipe.compile}
+    with distributed.spread(model, **options) as network:
+        for epoch in range(start, recipe.epochs):
+            row = _epoch(network, feed, objective, optimizer, schedule, epoch)
+            if monitor is not None:
+                model.eval()
+                row |= monitor(model)
+            history.append({"epoch": epoch + 1} | row)
+            if on_epoch is not None:
+                state = {"epoch": epoch + 1, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
+                state |= {"schedule": schedule.state_dict(), "history": history, "processes": feed.world.size}
+                on_epoch(deepcopy(state))
     model.eval()
     return history
 
 
 @torch.no_grad()
-def _check_classes(model: nn.Module, data: ImageSet) -> None:
-    classes = model.eval()(data.float([0])).shape[1]
+def _check_classes(model: nn.Module, data: ImageSet, device: torch.device) -> None:
+    x, _ = next(iter(data.batches([torch.tensor([0])])))
+    classes = model.eval()(x.to(device)).shape[1]
     if int(data.labels.max()) >= classes:
         raise ValueError(f"labels must lie in 0..{classes - 1}; the largest is {int(data.labels.max())}")
 
 
-def _epoch(model, data, objective, optimizer, schedule, steps, seed, epoch) -> dict[str, float]:
-    order = torch.randperm(len(data), generator=generator_for(seed, "order", epoch)).to(data.images.device)
+def _checkprocesses(state: dict, world: distributed.World) -> None:
+    begun = state.get("processes", 1)
+    if begun != world.size:
+        raise TrainingError(
+            f"this run was begun with {begun} processes and cannot go on with {world.size} to the same "
+            f"weights: use torchrun --nproc_per_node={begun}, or delete its folder to begin anew"
+        )
+
+
+# --- an epoch ---------------------------------------------------------------------------------------------------------
+
+
+def _epoch(network, feed: Feed, objective, optimizer, schedule, epoch: int) -> dict[str, float]:
     stream = "attack" if objective.arm.perturbation == "pgd" else "perturbation"
-    generator = generator_for(seed, stream, epoch)
-    seen: dict[str, list[Tensor]] = {}
+    seen = _Seen(feed.world)
     lr = schedule.get_last_lr()[0]
-    for step, rows in enumerate(order.tensor_split(steps)):  # near-equal batches: no tiny last one for BatchNorm
-        x = data.float(rows).contiguous(memory_format=torch.channels_last)
-        y = data.labels[rows]
-        terms = train_step(model, objective, optimizer, x, y, generator)
+    for step, pieces in enumerate(feed.epoch(epoch, stream)):
+        try:
+            terms = _update(network, objective, optimizer, pieces, feed.world, feed.recipe.precision)
+        except (RuntimeError, MemoryError) as error:
+            if not _no_memory(error):
+                raise
+            raise TrainingError(
+                f"no memory left on {feed.device} for arm {objective.name!r} at epoch {epoch + 1}, step {step + 1}, "
+                f"with {len(pieces[0].x)} images at a time; accumulate {2 * feed.recipe.accumulate} takes the same "
+                "batch in pieces of half the size"
+            ) from None
         schedule.step()
+        seen.add(pieces, terms)
+        if step % _LOOK == _LOOK - 1 or step == feed.steps - 1:
+            _check_finite(seen.pool(), objective, epoch)
+    return seen.means() | {"lr": lr}
+
+
+def _update(network, objective, optimizer, pieces: list[Piece], world=_ALONE, precision="float32") -> list[Terms]:
+    """One update on the batch that all processes' pieces make up; the terms of each piece before it, detached."""
+    network.train()
+    optimizer.zero_grad(set_to_none=True)
+    statistics = distributed.RunningStatistics(network) if world.size * len(pieces) > 1 else None
+    found = []
+    for piece in pieces:
+        half = torch.autocast(piece.x.device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()
+        with nullcontext() if piece is pieces[-1] else distributed.withheld(network):
+            with half:
+                terms = objective(network, piece.x, piece.y, piece.source)
+            # gradients add up over the pieces and are then averaged over the processes
+            (terms.loss * (piece.weight * world.size)).backward()
+        found.append(Terms(*(None if value is None else value.detach() for value in terms)))
+        if statistics is not None:
+            statistics.add(piece.weight)
+    if statistics is not None:
+        statistics.end(world)
+    optimizer.step()
+    return found
+
+
+class _Seen:
+    """The terms of each step of an epoch, over the whole batch."""
+
+    def __init__(self, world: distributed.World) -> None:
+        self.world = world
+        self.recent: dict[str, list[Tensor]] = {}
+        self.pooled: dict[str, list[Tensor]] = {}
+
+    def add(self, pieces: list[Piece], terms: list[Terms]) -> None:
         for name in ("loss", "ce", "ce_prime", "distance"):
-            value = getattr(terms, name)
-            if value is not None:
-                seen.setdefault(name, []).append(value)
-        if terms.logits is not None:
-            seen.setdefault("accuracy", []).append((terms.logits.argmax(1) == y).float().mean())
-        if step % 32 == 31 or step == steps - 1:  # rarely: on an accelerator each look is a synchronisation
-            _check_finite(seen["loss"], objective, epoch)
-    return {name: torch.stack(values).mean().item() for name, values in seen.items()} | {"lr": lr}
+            if getattr(terms[0], name) is not None:
+                self._note(name, [getattr(t, name) for t in terms], pieces)
+        if terms[0].logits is not None:
+            right = [(t.logits.argmax(1) == piece.y).float().mean() for t, piece in zip(terms, pieces, strict=True)]
+            self._note("accuracy", right, pieces)
+
+    def _note(self, name: str, values: list[Tensor], pieces: list[Piece]) -> None:
+        batch = sum(value * piece.weight for value, piece in zip(values, pieces, strict=True))
+        self.recent.setdefault(name, []).append(batch)
+
+    def pool(self) -> Tensor:
+        """Add up what the processes saw since the last time; the losses (steps,) of the epoch so far."""
+        for name, values in self.recent.items():
+            self.pooled.setdefault(name, []).append(self.world.total(torch.stack(values)))
+        self.recent = {}
+        return torch.cat(self.pooled["loss"])
+
+    def means(self) -> dict[str, float]:
+        return {name: torch.cat(values).mean().item() for name, values in self.pooled.items()}
 
 
-def _check_finite(losses: list[Tensor], objective: Objective, epoch: int) -> None:
-    finite = torch.stack(losses).isfinite()
+def _check_finite(losses: Tensor, objective: Objective, epoch: int) -> None:
+    finite = losses.isfinite()
     if not bool(finite.all()):
         step = int((~finite).nonzero()[0]) + 1
         raise TrainingError(
@@ -167,29 +192,8 @@ def _check_finite(losses: list[Tensor], objective: Objective, epoch: int) -> Non
         )
 
 
-def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    settings = {"lr": recipe.lr, "weight_decay": recipe.weight_decay}
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(parameters, momentum=recipe.momentum, nesterov=recipe.momentum > 0, **settings)
-    kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
-    return kind(parameters, **settings)
-
-
-def _schedule(optimizer, recipe: Recipe, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
-    schedulers = torch.optim.lr_scheduler
-    total = recipe.epochs * steps
-    if recipe.schedule == "one-cycle":
-
-        def one_cycle(step: int) -> float:
-            rise = max(1, round(recipe.warmup * total))
-            if step < rise:
-                return (step + 1) / rise
-            return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, total - rise)))
-
-        return schedulers.LambdaLR(optimizer, one_cycle)
-    if recipe.schedule == "cosine":
-        return schedulers.CosineAnnealingLR(optimizer, total)
-    if recipe.schedule == "step":
-        return schedulers.MultiStepLR(optimizer, [total // 2, 3 * total // 4], gamma=0.1)
-    return schedulers.LambdaLR(optimizer, lambda _: 1.0)
+def _no_memory(error: Exception) -> bool:
+    said = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        "out of memory" in said or "allocate memory" in said or "not enough memory" in said  # torch on CPUs
+    )

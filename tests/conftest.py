@@ -12,11 +12,16 @@ import torch
 
 METHOD = (
     "_checks",
+    "_draws",
     "attacks",
+    "augmentation",
     "datasets",
+    "distributed",
+    "feed",
     "losses",
     "models",
     "perturbations",
+    "recipe",
     "training",
 )  # semcont.paper is left as it is
 _CHECKER = (

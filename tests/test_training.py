@@ -9,7 +9,8 @@ import pytest
 import torch
 
 import semcont
-from semcont.training import OPTIMIZERS, RECIPE, SCHEDULES, Recipe, TrainingError, generator_for
+from semcont.recipe import OPTIMIZERS, SCHEDULES, optimizer_of, schedule_of
+from semcont.training import RECIPE, Recipe, TrainingError, generator_for
 
 ATTACK = {"eps": 4 / 255, "step_size": 3 / 255, "steps": 2}
 TINY = Recipe(lr=0.05, epochs=3, batch_size=8)
@@ -272,11 +273,9 @@ def test_labels_beyond_the_network():
 
 
 def rates(schedule: str, epochs: int = 4, steps: int = 10) -> list[float]:
-    from semcont import training
-
     recipe = Recipe(schedule=schedule, lr=1.0, epochs=epochs, warmup=0.25)
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    scheduler = training._schedule(optimizer, recipe, steps)
+    scheduler = schedule_of(recipe, optimizer, steps)
     found = []
     for _ in range(epochs * steps):
         found.append(scheduler.get_last_lr()[0])
@@ -295,8 +294,6 @@ def test_the_schedules_in_closed_form():
 
 
 def test_a_step_of_each_optimizer_in_closed_form():
-    from semcont import training
-
     for name, expected in {
         "sgd": lambda p, g: p - 0.1 * 1.9 * (g + 0.01 * p),  # Nesterov's first step: (1 + momentum) times the gradient
         "adam": lambda p, g: p - 0.1 * torch.sign(g + 0.01 * p),
@@ -305,7 +302,7 @@ def test_a_step_of_each_optimizer_in_closed_form():
         linear = torch.nn.Linear(3, 1, bias=False).double()
         before = linear.weight.detach().clone()
         linear.weight.grad = torch.tensor([[1.0, -2.0, 0.5]], dtype=torch.float64)
-        training._optimizer(linear, Recipe(optimizer=name, lr=0.1, momentum=0.9, weight_decay=0.01)).step()
+        optimizer_of(Recipe(optimizer=name, lr=0.1, momentum=0.9, weight_decay=0.01), linear).step()
         torch.testing.assert_close(linear.weight.detach(), expected(before, linear.weight.grad), rtol=0, atol=1e-7)
 
 

@@ -4,7 +4,7 @@ The colour is independent of the label: the test shift is one of covariates. Tra
 """
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int64, UInt8, UInt16
 
 from semcont.datasets import draws, glyphs
 from semcont.datasets.glyphs import Layout
@@ -13,6 +13,7 @@ from semcont.datasets.imageset import ImageSet
 SPLITS = {"train": 4000, "val": 500, "test": 1000}  # images where `n` is not given
 GROUNDS = np.array([[255, 0, 0], [0, 0, 255]], dtype=np.uint8)  # red, blue
 MINORITY = 5  # percent of the images whose ground is the rarer one of their split
+_BLOCK = 2000  # images blended at a time: blending takes four times their bytes
 RARE = {"train": 1, "val": 1, "test": 0}  # which of GROUNDS that is
 
 
@@ -32,16 +33,25 @@ def make(split: str, *, seed: int = 0, n: int) -> ImageSet:
     chosen = glyphs.choose(draws.stream(seed, "color_digits", split, "glyphs"), labels, (split,))
     words = draws.words(draws.stream(seed, "color_digits", split, "images"), n, glyphs.COLUMNS)
     opacity = glyphs.opacity(Layout.draw(labels, chosen, words))
-    context = _grounds(labels, rare=RARE[split], rng=draws.stream(seed, "color_digits", split, "grounds"))
-    behind = np.broadcast_to(GROUNDS[context][:, :, None, None], (n, 3, glyphs.SIDE, glyphs.SIDE))
-    images = glyphs.blend(behind, np.full((n, 3), 255, dtype=np.uint8), opacity)
+    context = grounds("color_digits", split, seed, labels)
     known = {"masks": glyphs.covered(opacity), "groups": chosen, "context": context}
-    return ImageSet.from_arrays("color_digits", images, labels, glyphs.CLASSES, **known)
+    return ImageSet.from_arrays("color_digits", paint(opacity, context), labels, glyphs.CLASSES, **known)
 
 
-def _grounds(labels: Int64[np.ndarray, " n"], rare: int, rng: np.random.Generator) -> Int64[np.ndarray, " n"]:
-    order = rng.permutation(len(labels))
-    by_turn = order[np.argsort(draws.occurrence(labels[order]), kind="stable")]  # one of each class, then another, ...
+def grounds(name: str, split: str, seed: int, labels: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+    """The ground of each image of a split: 0 for red, 1 for blue."""
+    rng, rare = draws.stream(seed, name, split, "grounds"), RARE[split]
     context = np.full(len(labels), 1 - rare, dtype=np.int64)
-    context[by_turn[: (MINORITY * len(labels) + 50) // 100]] = rare
+    context[draws.by_turn(rng, labels)[: (MINORITY * len(labels) + 50) // 100]] = rare
     return context
+
+
+def paint(opacity: UInt16[np.ndarray, "n 32 32"], context: Int64[np.ndarray, " n"]) -> UInt8[np.ndarray, "n 3 32 32"]:
+    """Digits in white on their grounds."""
+    images = np.empty((len(opacity), 3, *opacity.shape[1:]), dtype=np.uint8)
+    for begin in range(0, len(opacity), _BLOCK):
+        rows = slice(begin, begin + _BLOCK)
+        cover = opacity[rows]
+        behind = np.broadcast_to(GROUNDS[context[rows]][:, :, None, None], (len(cover), *images.shape[1:]))
+        images[rows] = glyphs.blend(behind, np.full((len(cover), 3), 255, dtype=np.uint8), cover)
+    return images

@@ -39,3 +39,9 @@ def occurrence(labels: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
     ranks = np.empty(len(labels), dtype=np.int64)
     ranks[order] = np.arange(len(labels)) - np.searchsorted(ordered, ordered)
     return ranks
+
+
+def by_turn(rng: np.random.Generator, labels: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+    """The positions of `labels` in random order by turns: one of each class, then another of each, and so on."""
+    order = rng.permutation(len(labels))
+    return order[np.argsort(occurrence(labels[order]), kind="stable")]

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
@@ -93,6 +93,22 @@ class ImageSet:
         """All images, or those at `index`, as float32 in [0, 1]: bytes over 255."""
         images = self.images if index is None else self.select(index).images
         return images.to(torch.float32).div_(255)
+
+    def batches(
+        self, groups: Iterable[Tensor], *, seed: int | None = None
+    ) -> Iterator[tuple[Float[Tensor, "b 3 h w"], Int64[Tensor, " b"]]]:
+        """Images, float32 in [0, 1], and labels for each tensor of positions in `groups`, in their order.
+
+        `seed` is for sets that are streamed, whose pictures are cropped when they are decoded; here it changes nothing.
+        """
+        for rows in groups:
+            rows = rows.to(self.labels.device)
+            yield self.images[rows].to(torch.float32).div_(255), self.labels[rows]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the images are, and where `batches` gives them."""
+        return self.images.device
 
     @cached_property
     def fingerprint(self) -> str:

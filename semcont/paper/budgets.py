@@ -3,6 +3,19 @@
 from dataclasses import dataclass
 from typing import Any
 
+from .strict import nearest
+
+TARGETS = {
+    "grey_digits": "grey digits",
+    "textures": "photographs",
+    "faces": "faces",
+    "cifar10": "CIFAR-10",
+    "svhn": "SVHN",
+    "svhn-first1083": "1,083 of SVHN",
+    "mnist": "MNIST",
+}
+"""What section 4.6 can carry networks over to, and a short name of each."""
+
 ABLATIONS: dict[str, dict[str, Any]] = {
     "detach": {"detach": True},
     "two-pass": {"two_pass": True},
@@ -31,10 +44,20 @@ class Discontinuity:
     per_class: int = 50  # reference images per class; ImageNet's val set has 50
     originals: int | None = None  # test images whose versions are ranked in the logits and by PCA; None for all
     embedded: int = 40  # of them also by t-SNE and UMAP, which are slow
+    network: str | None = (
+        None  # one that was trained on ImageNet is judged, with torchvision's weights; None: arm `base`
+    )
 
     def __post_init__(self) -> None:
         _at_least(self, 2, "per_class")  # one may be the image itself
         _at_least(self, 1, "originals", "embedded")
+
+    def changes(self) -> dict[str, Any]:
+        """The changes that make section 2's network of `base`: none, or those to a network as ImageNet made it."""
+        if self.network is None:
+            return {}
+        as_it_is = {"epochs": 0, "labels": "imagenet", "weights": "imagenet"}
+        return {"model": self.network, "width": 64, "stem": "imagenet"} | as_it_is
 
 
 @dataclass(frozen=True)
@@ -141,15 +164,21 @@ class Interpretability:
 class Transfer:
     """Section 4.6: Table 3."""
 
-    train: int = 1000  # images of a target with splits
-    test: int = 1000
+    targets: tuple[str, ...] = ("grey_digits", "textures", "faces")  # of TARGETS
+    train: int | None = 1000  # images of a target with splits; None for all
+    test: int | None = 1000
     epochs: int = 10  # of the full fine-tune
-    faces_epochs: int = 20  # on a fold of the faces
+    faces_epochs: int = 20  # on a fold of a target without splits: the faces, the 1,083 images of SVHN
     lr: float = 0.03  # peak of the fine-tune's schedule
     folds: int = 5  # of the faces; trained on one, tested on the others
     repeats: int = 2
 
     def __post_init__(self) -> None:
+        for target in self.targets:
+            if target not in TARGETS:
+                raise ValueError(f"targets: unknown target {target!r}{nearest(target, TARGETS)}")
+        if not self.targets or len(set(self.targets)) != len(self.targets):
+            raise ValueError(f"targets must be distinct and at least one, not {list(self.targets)}")
         _at_least(self, 1, "train", "test", "epochs", "faces_epochs", "repeats")
         _at_least(self, 2, "folds")
         if not self.lr > 0:

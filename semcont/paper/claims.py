@@ -1,18 +1,24 @@
 """The verdicts: what may be said of each claim of the paper on the evidence of the notebooks' records.
 
-The ledger (`data/paper/claims.yaml`) holds the claims, the records under reports/<preset>/ the evidence.
+The ledger (`data/paper/claims.yaml`) holds the claims, the records under reports/<preset>/ the evidence, `judging` the
+rule.
 """
 
-from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
-from .evidence import evidence
-from .findings import Found, Missing, find, gather, pairs
+from ..losses import ARMS
+from . import statistics, wording
+from .evidence import TUNED, evidence
+from .findings import Missing, find, find_tuned, gather, levelled, pairs
+from .judging import CASES, Judged, judge_network, judge_training, settle
 from .ledger import Claim, load_claims, numbers
+from .presets import Preset, load_preset
 
 __all__ = [
+    "CASES",
     "COLUMNS",
     "comparisons",
     "describe",
@@ -20,6 +26,7 @@ __all__ = [
     "describe_ratios",
     "evidence",
     "gather",
+    "judge",
     "left_open",
     "load_claims",
     "numbers",
@@ -29,140 +36,125 @@ __all__ = [
 ]
 
 
-COLUMNS = ["id", "section", "claim", "paper", "ours", "verdict", "notebook", "reason"]
+COLUMNS = ["id", "section", "claim", "paper", "ours", "verdict", "notebook", "reason", "interval", "alpha", "scope"]
 """The columns of `verdicts`."""
 
 OPEN = ("not tested", "not run")
 """The verdicts that decide nothing."""
 
+DECIDED = ("negligible", "reproduced", "contradicted")
+"""How the verdicts begin that need training to have levelled off."""
 
-def verdicts(preset: str) -> pd.DataFrame:
+
+def verdicts(preset: str | Preset) -> pd.DataFrame:
     """Every claim of the ledger with the paper's value, ours and what may be said of it; columns `COLUMNS`.
 
-    A claim about training needs seeds. From one seed it says "single run, same direction" or "single run, opposite
-    direction" and no more, whatever the intervals, which are shown. A claim about one network or about an equation
-    "holds here" or "does not hold here". What no notebook measures is "not tested", with the ledger's reason; what
-    the records lack is "not run".
+    The first table of `judge`.
     """
-    return pd.DataFrame([_judged(claim, preset) for claim in load_claims()], columns=COLUMNS)
+    return judge(preset)[0]
 
 
-def _judged(claim: Claim, preset: str) -> dict[str, str]:
-    """One row of `verdicts`."""
-    row = {"id": claim.id, "section": claim.section, "claim": claim.claim, "paper": _paper_text(claim), "ours": ""}
-    row |= {"notebook": claim.notebook or "", "reason": ""}
+def judge(preset: str | Preset) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The verdicts (columns `COLUMNS`), and the tests behind them, a row per case (columns `CASES`).
+
+    A claim about training needs seeds. From one it says "single run, same direction" or "single run, opposite
+    direction" and no more. From several the first that applies: negligible, reproduced or contradicted (p below 0.05,
+    by Holm's correction over all primary claims of the ledger for one of these), undecided with the smallest effect
+    that so many seeds would have shown. Where training had not levelled off, it is undecided. A claim about one network
+    or an equation "holds here" or "does not hold here". What no notebook measures, or needs an arm that the preset does
+    not train, is "not tested"; what the records lack is "not run". A tuned alpha is a row of its own.
+    """
+    settings = preset if isinstance(preset, Preset) else load_preset(preset)
+    claims, preset = load_claims(), settings.name
+    family = max(1, sum(claim.primary for claim in claims))
+    first = _corrected([(claim, _judged(claim, settings, family)) for claim in claims])
+    told, rows, cases = levelled(preset), [], []
+    for claim, judged in first:
+        for alpha, each, found in ((_alpha(claim, settings), claim, judged), *_tuned(claim, preset)):
+            found = _if_levelled(each, found, told)
+            rows.append(_row(each, found, alpha, settings))
+            if found.cases is not None:
+                about = {"id": each.id, "section": each.section, "alpha": alpha, "sign": _sign(each)}
+                cases.append(found.cases.assign(**about))
+    tests = pd.concat(cases, ignore_index=True) if cases else pd.DataFrame()
+    return pd.DataFrame(rows, columns=COLUMNS), tests.reindex(columns=CASES)
+
+
+def _judged(claim: Claim, settings: Preset, family: int) -> Judged:
+    """One claim before the correction for several."""
     if not claim.tested:
-        return row | {"verdict": "not tested", "reason": claim.reason or ""}
-    judge = judge_training if claim.kind == "training" else judge_network
+        return Judged("", "not tested", claim.reason or "")
+    absent = [arm for arm in claim.arms if arm in ARMS and arm not in settings.arms]
+    if absent:
+        many = "the arms" if len(absent) > 1 else "the arm"
+        return Judged("", "not tested", f"needs {many} {' and '.join(absent)}, which this preset does not train")
     try:
-        ours, verdict, reason = judge(claim, find(claim, preset))
+        found = find(claim, settings.name)
+        if claim.kind == "training":
+            return judge_training(claim, found, family if claim.primary else 1)
+        return judge_network(claim, found)
     except Missing as missing:
-        return row | {"verdict": "not run", "reason": str(missing)}
-    return row | {"ours": ours, "verdict": verdict, "reason": reason}
+        return Judged("", "not run", str(missing))
 
 
-def judge_training(claim: Claim, found: Found) -> tuple[str, str, str]:
-    """Ours, verdict and reason for a claim that compares two arms."""
-    table = pairs(claim, found)
-    agrees = _agreement(claim, table["difference"])
-    cases, seeds = table["case"].nunique(), found.seeds
-    if seeds > 1:
-        count = agrees.eq(1).groupby(table["seed"]).all().sum()  # a seed agrees where each of its cases does
-        return _pair_text(claim, found, table), f"same direction in {count} of {seeds} seeds", "not tested over seeds"
-    if agrees.eq(0).all():
-        verdict = "single run, no difference"
-    elif agrees.eq(1).all():
-        verdict = "single run, same direction"
-    elif agrees.eq(-1).all():
-        verdict = "single run, opposite direction"
-    else:
-        verdict = f"single run, same direction in {agrees.eq(1).sum()} of {cases}"
-    reason = "one network per arm"
-    noisy = ((table["low"] <= 0) & (table["high"] >= 0)).sum()
-    if noisy:
-        reason += "; test-set noise alone could explain the sign" + (f" in {noisy} of {cases}" if cases > 1 else "")
-    return _pair_text(claim, found, table), verdict, reason
+def _corrected(judged: list[tuple[Claim, Judged]]) -> list[tuple[Claim, Judged]]:
+    """The same with Holm's correction: over all primary claims, those that were not run included with p = 1."""
+    primary = [(claim, found) for claim, found in judged if claim.primary]
+    adjusted = statistics.holm([1.0 if found.p is None else found.p for _, found in primary])
+    p = {claim.id: value for (claim, _), value in zip(primary, adjusted, strict=True)}
+    return [
+        (claim, settle(claim, found, p[claim.id]) if claim.id in p and found.p is not None else found)
+        for claim, found in judged
+    ]
 
 
-def _agreement(claim: Claim, difference: pd.Series) -> pd.Series:
-    """1 where the difference has the direction that the paper says, -1 where the opposite, 0 where there is none."""
-    if claim.direction == "not-lower":
-        return difference.ge(-claim.margin).map({True: 1, False: -1})
-    sign = difference.gt(0).astype(int) - difference.lt(0).astype(int)
-    return sign if claim.direction == "higher" else -sign
+def _tuned(claim: Claim, preset: str) -> list[tuple[str, Claim, Judged]]:
+    """The second row of a claim, where the record has its arms at a tuned alpha: exploratory, whatever the first is."""
+    pair = find_tuned(claim, preset) if claim.tested and claim.kind == "training" else None
+    if pair is None:
+        return []
+    twin = replace(pair[0], primary=False)
+    try:
+        return [("tuned", twin, judge_training(twin, pair[1]))]
+    except Missing:
+        return []
 
 
-def judge_network(claim: Claim, found: Found) -> tuple[str, str, str]:
-    """Ours, verdict and reason for a claim about one network or an equation.
-
-    Each case is held against the threshold, by its interval where that is known: one that contains the threshold
-    leaves the claim undecided.
-    """
-    threshold = found.references.get(claim.reference) if claim.reference else claim.threshold
-    if threshold is None:
-        raise Missing(f"the measure {claim.metric!r} of {claim.notebook} does not say its {claim.reference}")
-    rows = found.rows
-    low, high = rows["low"].fillna(rows["value"]), rows["high"].fillna(rows["value"])
-    holds, fails = low.gt(threshold), high.lt(threshold)
-    if claim.direction == "lower":
-        holds, fails = fails, holds
-    fails |= rows["low"].isna() & ~holds  # without an interval a value on the threshold is not beyond it
-    verdict = "holds here" if holds.all() else "does not hold here" if fails.any() else "undecided here"
-    limit = f"{'above' if claim.direction == 'higher' else 'below'} {_number(threshold, found.unit)}"
-    limit += f" ({claim.reference})" if claim.reference else ""
-    reason = f"holds if {limit}" + (f" in each case; it is in {holds.sum()} of {len(rows)}" if len(rows) > 1 else "")
-    return "; ".join(_value_text(row, found.unit) for row in rows.to_dict("records")), verdict, reason
+def _if_levelled(claim: Claim, judged: Judged, told: dict[str, bool]) -> Judged:
+    """A verdict over seeds counts only where the training of both arms had levelled off, if the record says."""
+    growing = [arm for arm in claim.arms if not told.get(arm.removesuffix(TUNED), True)]
+    if judged.p is None or not growing or not judged.verdict.startswith(DECIDED):
+        return judged
+    reason = f"training of {' and '.join(growing)} had not levelled off; as it stands {judged.verdict}, {judged.reason}"
+    return replace(judged, verdict="undecided", reason=reason)
 
 
-# --- words and numbers ----------------------------------------------------------------------------------------------
+def _row(claim: Claim, judged: Judged, alpha: str, settings: Preset) -> dict[str, str]:
+    """One row of `verdicts`."""
+    row = {"id": claim.id, "section": claim.section, "claim": claim.claim, "paper": wording.paper_text(claim)}
+    row |= {"ours": judged.ours, "verdict": judged.verdict, "notebook": claim.notebook or "", "reason": judged.reason}
+    scope = "" if judged.verdict in OPEN else _scope(claim, judged, settings)
+    return row | {"interval": judged.interval, "alpha": alpha, "scope": scope}
 
 
-def _number(value: float, unit: str) -> str:
-    """A value for a reader: shares in percent, differences of shares in points, others to three digits."""
-    if unit == "share":
-        return f"{value * 100:.1f} %"
-    if unit == "points":
-        return f"{value * 100:+.1f}"
-    return f"{value:.3g}"
+def _scope(claim: Claim, judged: Judged, settings: Preset) -> str:
+    """Of what a verdict speaks: data, network, seeds, and whether it was fixed as primary."""
+    seeds = int(judged.cases["seeds"].max()) if judged.cases is not None else settings.seeds
+    parts = [settings.data.name, settings.model.name, f"{seeds} seed{'s' if seeds > 1 else ''}"]
+    if judged.p is not None:
+        parts.append("primary" if claim.primary else "exploratory")
+    return ", ".join(parts) if claim.kind != "theory" else "an equation"
 
 
-def _value_text(row: Mapping[str, Any], unit: str) -> str:
-    """A value with its case and interval."""
-    text = f"{row['case']}: " if row["case"] else ""
-    text += _number(row["value"], unit)
-    if pd.isna(row["low"]) or pd.isna(row["high"]):
-        return text
-    return f"{text} [{_number(row['low'], unit).removesuffix(' %')}, {_number(row['high'], unit).removesuffix(' %')}]"
+def _alpha(claim: Claim, settings: Preset) -> str:
+    """The weight of the constraint in the arms compared; empty where none holds it."""
+    weights = {ARMS[arm].weight for arm in claim.arms if arm in ARMS}
+    return f"{settings.constraint.alpha:g}" if "alpha" in weights else ""
 
 
-def _pair_text(claim: Claim, found: Found, table: pd.DataFrame) -> str:
-    """The two arms' values with their intervals; over several cases or seeds their means and the single differences."""
-    if len(table) == 1:
-        rows = [found.of(label).reset_index().iloc[0].to_dict() | {"case": ""} for label in claim.arms]
-        return ", ".join(f"{label} {_value_text(row, found.unit)}" for label, row in zip(claim.arms, rows, strict=True))
-    means = [_number(table[side].mean(), found.unit) for side in ("first", "second")]
-    text = ", ".join(f"{label} {mean}" for label, mean in zip(claim.arms, means, strict=True))
-    cases = table["case"].nunique()
-    over = " and ".join(f"{count} {name}" for count, name in ((cases, "cases"), (found.seeds, "seeds")) if count > 1)
-    if len(table) > 4:
-        lower = table["difference"].lt(0).sum()
-        return f"{text} (means over {over}); {claim.arms[0]} lower in {lower} of {len(table)}"
-    rows = table.assign(value=table["difference"]).to_dict("records")
-    differences = "; ".join(_value_text(row, "points" if found.unit == "share" else "") for row in rows)
-    return f"{text} (means over {over}); {'points' if found.unit == 'share' else 'differences'} {differences}"
-
-
-def _paper_text(claim: Claim) -> str:
-    """The paper's values and where they stand, or how else the claim comes to be in the ledger."""
-    if claim.paper is None:
-        return "in words" if claim.reading == "paper" else "our stricter reading"
-    settings = []
-    for setting, arms in claim.paper.values.items():
-        values = ", ".join(
-            f"{arm} {value:.0f}" if value == round(value) else f"{arm} {value:.2f}" for arm, value in arms.items()
-        )
-        settings.append(f"{setting}: {values}{' %' if claim.paper.unit == 'percent' else ''}")
-    return f"{'; '.join(settings)} ({claim.paper.where})" if settings else claim.paper.where
+def _sign(claim: Claim) -> int:
+    """+1 where the claim wants the difference positive or the ratio above 1, -1 where the contrary."""
+    return -1 if claim.direction == "lower" else 1
 
 
 # --- the paper and us, side by side ---------------------------------------------------------------------------------
@@ -180,7 +172,7 @@ def comparisons(preset: str) -> pd.DataFrame:
     for claim in load_claims():
         if claim.kind != "training" or not claim.tested:
             continue
-        common = {"id": claim.id, "section": claim.section, "sign": -1 if claim.direction == "lower" else 1}
+        common = {"id": claim.id, "section": claim.section, "sign": _sign(claim)}
         for setting, arms in claim.paper.values.items() if claim.paper else ():
             first, second = (arms[arm] for arm in claim.arms)
             values = {"first": first, "second": second, "difference": first - second}
@@ -216,8 +208,13 @@ def left_open(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """How many claims of `verdicts` ended with each verdict, by section; the last row is the total."""
+    """How many claims of `verdicts` ended with each verdict, by section; the last row is the total.
+
+    Claims with several cases that do not agree are pooled, and rows at a tuned alpha left out.
+    """
+    table = table[table["alpha"] != "tuned"]
     short = table["verdict"].str.replace(r"single run, same direction in .*", "single run, mixed", regex=True)
+    short = short.str.replace(r"contradicted in .*", "contradicted", regex=True)
     counts = pd.crosstab(table["section"], short, margins=True, margins_name="all")
     return counts.reset_index().rename_axis(columns=None)
 
@@ -226,7 +223,7 @@ def describe(table: pd.DataFrame) -> str:
     """The verdicts of `verdicts` counted, in one sentence."""
     counts = summary(table).iloc[-1].drop(["section", "all"])
     parts = ", ".join(f"{count} *{verdict}*" for verdict, count in counts.items())
-    return f"Of {len(table)} claims: {parts}."
+    return f"Of {counts.sum()} claims: {parts}."
 
 
 def describe_forest(table: pd.DataFrame) -> str:

@@ -111,6 +111,15 @@ def publish(preset: PresetName = "quick", stamp: Stamp = None) -> None:
         store.write_json(stamp, {"preset": preset, "files": files})
 
 
+@app.command("publish-networks")
+def publish_networks(preset: PresetName = "quick") -> None:
+    """Copy a preset's finished networks, with what was measured on them, into data/checkpoints/PRESET."""
+    from . import presets, published
+
+    names = published.publish(presets.load_preset(preset))
+    print(f"publish  {len(names)} networks in {paths.checkpoints() / preset}", flush=True)
+
+
 @app.command(hidden=True)
 def plan(preset: str) -> None:
     """Print the graph of a preset as JSON."""
@@ -147,7 +156,7 @@ def main() -> None:
     except Exception as error:  # the traceback is one variable away
         if os.environ.get("SEMCONT_TRACEBACK"):
             raise
-        mendable = isinstance(error, paths.UserError) or type(error).__name__ == "TrainingError"
+        mendable = isinstance(error, paths.UserError) or type(error).__name__ in ("DataError", "TrainingError")
         if not (mendable or isinstance(error, ValueError | OSError | MemoryError)):
             raise
         said = " ".join(str(error).split()) or type(error).__name__

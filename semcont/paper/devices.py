@@ -23,6 +23,16 @@ def resolve(name: str = "auto") -> str:
     return str(device)
 
 
+def of(preset, name: str | None = None) -> str:
+    """The device to use: `name`, or, where that is None or "auto", what the preset asks for. Errors as in `resolve`."""
+    if name not in (None, "auto"):
+        return resolve(name)
+    try:
+        return resolve(preset.device)
+    except UserError as error:
+        raise UserError(f"preset {preset.name!r}: {error}, and --device cpu (device=cpu) goes on without it") from None
+
+
 @contextmanager
 def threads(count: int) -> Iterator[None]:
     """Torch's and the linear algebra libraries' threads, restored afterwards."""

@@ -48,11 +48,28 @@ def caution(table: pd.DataFrame) -> str:
     return f"Each arm was trained with {seeds} seeds; the intervals shown are of single runs, over test images."
 
 
-def sentence(direction: Direction, sides: str, agree: Sequence[bool], doubt: str = "") -> str:
-    """One direction as a line of the list: the two `sides` in words, whether each seed agrees, a doubt."""
+def over_cases(rows: pd.DataFrame) -> str:
+    """How often the first of two arms is lower, as the paper has it, over many cases: levels, perturbations, seeds.
+
+    `rows` has `first`, `second` and `apart`, whether their intervals do not touch. A tie is neither lower nor higher.
+    """
+    lower, higher, of = (rows["first"] < rows["second"]).sum(), (rows["first"] > rows["second"]).sum(), len(rows)
+    way = "the paper's direction" if lower == of else "the opposite direction" if higher == of else "mixed"
+    ties = f", equal in {of - lower - higher}" if lower + higher < of else ""
+    return f"lower in {lower} of {of}{ties}: {way} (intervals apart in {rows['apart'].sum()})"
+
+
+def sentence(direction: Direction, sides: str, agree: Sequence[bool], doubt: str = "", *, equal: int = 0) -> str:
+    """One direction as a line of the list: the two `sides` in words, whether each seed agrees, a doubt.
+
+    `equal` counts the seeds on which the two are exactly the same, which is not the paper's direction nor the opposite.
+    """
     told = {"higher": "higher", "lower": "lower", "as high": "no lower"}[direction.paper]
     if len(agree) > 1:
         verdict = f"so it is in {sum(agree)} of {len(agree)} seeds"
+        verdict += f", and {equal} {'has' if equal == 1 else 'have'} no difference" if equal else ""
+    elif equal and not agree[0]:
+        verdict = "this single run has **no difference**"
     else:
         verdict = "this single run has the **same** direction" if agree[0] else "this single run has it **otherwise**"
         verdict += f", {doubt}" if doubt else ""
@@ -70,12 +87,16 @@ def agrees(difference: float, direction: Direction) -> bool:
 def _line(rows: pd.DataFrame, value: str, direction: Direction, seeds: list[int], percent: bool) -> str:
     pairs = [(rows.loc[(direction.first, seed)], rows.loc[(direction.second, seed)]) for seed in seeds]
     agree = [agrees(first[value] - second[value], direction) for first, second in pairs]
+    ties = [bool(first[value] == second[value]) for first, second in pairs]
+    equal = sum(tie and not same for tie, same in zip(ties, agree, strict=True))
     first, second = pairs[0]
     if len(seeds) == 1:
         sides = f"{_with_interval(first, value, percent)} against {_with_interval(second, value, percent)}"
-        return sentence(direction, sides, agree, "with overlapping intervals" if _overlap(first, second) else "")
+        doubt = "with overlapping intervals" if _overlap(first, second) else ""
+        return sentence(direction, sides, agree, doubt, equal=equal)
     means = [sum(pair[k][value] for pair in pairs) / len(pairs) for k in (0, 1)]
-    return sentence(direction, " against ".join(_number(mean, percent) for mean in means) + " on average", agree)
+    sides = " against ".join(_number(mean, percent) for mean in means) + " on average"
+    return sentence(direction, sides, agree, equal=equal)
 
 
 def _overlap(first: pd.Series, second: pd.Series) -> bool:

@@ -19,7 +19,7 @@ from ..losses import distance_score
 from ..perturbations import LEVELS, perturb
 from . import statistics
 from .measurements import measurement
-from .runs import Run, predict
+from .runs import Run, per_batch, predict
 
 MEASURES = {
     "beyond_nearest": "further than the nearest of the class",
@@ -49,7 +49,7 @@ def grouped(images: ImageSet) -> ImageSet:
 
 def altered(network: nn.Module, images: ImageSet, perturbation: str, level: int) -> Float[Tensor, "n k"]:
     """F(x') of all images at one setting of Table 1, batch by batch."""
-    pieces = torch.arange(len(images), device=images.images.device).split(500)
+    pieces = torch.arange(len(images), device=images.images.device).split(per_batch(images.images))
     return torch.cat([predict(network, perturb(images.float(rows), perturbation, level)) for rows in pieces])
 
 
@@ -104,6 +104,30 @@ def distances(run: Run, *, per_class: int = 50) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
+def network(table: pd.DataFrame, origins: Sequence[str] = ()) -> pd.DataFrame:
+    """How good the networks of a table of `distances` are, and their events at level 1, by where the images are from.
+
+    `origins` names the source of each test image (`images.origins`); none, or one, gives the rows of "all" alone.
+    Columns arm, seed, origin, measure ("accuracy", and `MEASURES` over the four perturbations), value, n, low, high.
+    """
+    own = table[table["level"] == 1]
+    parts = {"all": own}
+    if len(set(origins)) > 1:
+        source = own["image"].map(dict(enumerate(origins)))
+        parts |= {name: own[source == name] for name in sorted(set(origins))}
+    rows = []
+    for origin, part in parts.items():
+        for (arm, seed), mine in part.groupby(["arm", "seed"], sort=False):
+            about = {"arm": arm, "seed": seed, "origin": origin, "measure": "accuracy"}
+            once = mine.drop_duplicates("image")
+            found = statistics.mean(once["predicted"] == once["label"], once["group"].to_numpy())
+            rows.append(about | {"value": found.pop("mean")} | found)
+        events = rates(part)
+        events = events[events["perturbation"] == POOLED].rename(columns={"rate": "value"}).assign(origin=origin)
+        rows += events[["arm", "seed", "origin", "measure", "value", "n", "low", "high"]].to_dict("records")
+    return pd.DataFrame(rows)
+
+
 def rates(table: pd.DataFrame) -> pd.DataFrame:
     """How often `MEASURES` come true in a table of `distances`: each perturbation and level, and all four together.
 
@@ -128,7 +152,7 @@ def rates(table: pd.DataFrame) -> pd.DataFrame:
 def reading(table: pd.DataFrame, level: int = 1) -> pd.DataFrame:
     """`rates` at one level as they are read: a row per perturbation (and per arm, of several), a column per measure."""
     table = table[table["level"] == level]
-    keys = [name for name in ("arm", "seed", "perturbation") if table[name].nunique() > 1]
+    keys = [name for name in ("arm", "seed", "perturbation") if table[name].nunique() > 1] or ["arm"]
     text = [f"{percent(row.rate)} [{100 * row.low:.1f}, {100 * row.high:.1f}]" for row in table.itertuples()]
     rows = table[keys].drop_duplicates().reset_index(drop=True)
     for measure, words in MEASURES.items():
@@ -222,11 +246,12 @@ def conclusion_arms(table: pd.DataFrame) -> str:
     return f"Further than the nearest of its class, at level 1 over the four perturbations, from the rarest: {order}."
 
 
-def describe_pairs(table: pd.DataFrame) -> str:
-    """Alt text of Fig. 1, from `examples`."""
+def describe_pairs(table: pd.DataFrame, classes: Sequence[str]) -> str:
+    """Alt text of Fig. 1, from `examples`; `classes` are the network's."""
     parts = [
         f"{row.perturbation}: DS {row.score:.3g} to its altered copy and {row.nearest:.3g} to another image of class "
-        f"{row.label}" + (f", copy seen as {row.predicted_prime}" if row.predicted_prime != row.predicted else "")
+        f"{classes[row.label]}"
+        + (f", copy seen as {classes[row.predicted_prime]}" if row.predicted_prime != row.predicted else "")
         for row in table.itertuples()
     ]
     kinds = " and ".join(f"quantile {quantile:g}" for quantile in dict.fromkeys(table["quantile"]))

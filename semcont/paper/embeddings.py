@@ -174,13 +174,16 @@ def _rank(rows: pd.DataFrame) -> str:
     return f"{rows['rank'].mean():.2f} ({rows['rank'].min():.2f} to {rows['rank'].max():.2f} over {len(rows)} networks)"
 
 
-def describe_maps(table: pd.DataFrame) -> str:
-    """Alt text of Fig. 2, from `maps`."""
+def describe_maps(table: pd.DataFrame, classes: Sequence[str]) -> str:
+    """Alt text of Fig. 2, from `maps`; `classes` are the network's."""
     parts = []
     for embedding, part in table.groupby("embedding", sort=False):
         rank = part.set_index("point")["rank"]
         parts.append(f"{EMBEDDINGS[embedding]}: " + ", ".join(f"{name} {rank[name]:g}" for name in LEVELS))
-    label, others = table["label"].iloc[0], int((table["point"] == "reference").sum() / table["embedding"].nunique())
+    label, others = (
+        classes[table["label"].iloc[0]],
+        int((table["point"] == "reference").sum() / table["embedding"].nunique()),
+    )
     return (
         f"Scatter plots of the logits of class {label}: {others} images in grey, one original as a star, its four "
         f"altered versions in colour. Their ranks among its neighbours, {'; '.join(parts)}."

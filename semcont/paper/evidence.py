@@ -11,6 +11,9 @@ from typing import Any
 
 import pandas as pd
 
+TUNED = " (tuned)"
+"""Ends the label of an arm at a tuned alpha: a second row beside the paper's alpha, never in its place."""
+
 
 def evidence(
     table: pd.DataFrame,
@@ -20,6 +23,7 @@ def evidence(
     case: str | Sequence[str] | None = None,
     unit: str = "",
     references: Mapping[str, float] | None = None,
+    tuned: pd.DataFrame | None = None,
     **where: Any,
 ) -> dict[str, Any]:
     """One measure of a tidy table in the form that the ledger reads, JSON-native.
@@ -27,17 +31,17 @@ def evidence(
     `where` keeps the rows whose column equals a value or is in a list. `by` is the column whose entries are compared:
     arms by their names, others as `"alpha=0.3"`. `case` names the columns that make separate cases, in each of which
     a claim has to hold. `unit` is "share" for values in [0, 1] that are printed in percent. `references` are named
-    numbers to compare with, e.g. chance.
+    numbers to compare with, e.g. chance. `tuned` is a table like the first, of the arms at a tuned alpha; their labels
+    end in `TUNED`.
 
     Raises `ValueError` for an unknown column, where no row is left, for several rows of one label, seed and case, and
     for values that are not finite.
     """
     cases = [case] if isinstance(case, str) else list(case or ())
-    for column in (value, by, *cases, *where):
-        if column not in table:
-            raise ValueError(f"no column {column!r} in the table; it has {', '.join(map(str, table.columns))}")
-    for column, wanted in where.items():
-        table = table[table[column].isin(list(wanted) if isinstance(wanted, (list, tuple, set)) else [wanted])]
+    table = _where(table, [value, by, *cases], where)
+    if tuned is not None:
+        more = _where(tuned, [value, by, *cases], where)
+        table = pd.concat([table, more.assign(**{by: more[by].astype(str) + TUNED})], ignore_index=True)
     if table.empty:
         raise ValueError(f"no row left for {value!r} where {where}")
     rows = [_row(row, value, by, cases) for row in table.to_dict("records")]
@@ -48,6 +52,16 @@ def evidence(
             raise ValueError(f"{count} rows of {value!r} for (label, seed, case) = {key}: pool them, or name `case`")
     given = {name: float(number) for name, number in (references or {}).items()}
     return {"measure": value, "unit": unit, "by": by, "references": given, "rows": rows}
+
+
+def _where(table: pd.DataFrame, columns: list[str], where: Mapping[str, Any]) -> pd.DataFrame:
+    """The rows that `where` keeps, of a table that has the `columns`."""
+    for column in (*columns, *where):
+        if column not in table:
+            raise ValueError(f"no column {column!r} in the table; it has {', '.join(map(str, table.columns))}")
+    for column, wanted in where.items():
+        table = table[table[column].isin(list(wanted) if isinstance(wanted, (list, tuple, set)) else [wanted])]
+    return table
 
 
 def _row(row: Mapping[str, Any], value: str, by: str, cases: list[str]) -> dict[str, Any]:

@@ -41,7 +41,13 @@ def changes(preset: Preset) -> dict[str, Any]:
     """What the networks of this section change of the preset's training."""
     own = preset.fairness
     sizes = {"train": own.train, "val": 500, "test": own.test}
-    return {"data": own.data, "rho": None, **sizes, "epochs": own.epochs, "monitor": 0}
+    return {"data": own.data, "rho": None, **sizes, "epochs": own.epochs, "monitor": 0, **as_drawn(preset)}
+
+
+def as_drawn(preset: Preset) -> dict[str, Any]:
+    """What turns off a preset's refit and augmentation: sizes are the section's own, a mirrored digit is another."""
+    off = {"refit": False, "augment": "none"}
+    return {name: value for name, value in off.items() if getattr(preset.training, name) != value}
 
 
 def training_jobs(preset: Preset) -> list[tuple[str, int, dict[str, Any]]]:
@@ -146,7 +152,7 @@ def columns(table: pd.DataFrame) -> pd.DataFrame:
     return table.drop(columns=[name for name in ("data", *_SAME) if name in table])
 
 
-_SAME = ("train", "val", "test", "epochs", "monitor", "level", "use_hue", "hue_level")
+_SAME = ("train", "val", "test", "epochs", "monitor", "refit", "augment", "level", "use_hue", "hue_level")
 
 
 def samples(data, count: int = 8) -> tuple[np.ndarray, list[int]]:

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from . import paths
+from .evidence import TUNED
 from .ledger import Claim, load_claims
 
 
@@ -41,8 +43,9 @@ def gather(preset: str, seed: int = 0, device: str = "auto") -> list[str]:
     from . import execute
     from .presets import load_preset
 
-    folder = paths.reports(load_preset(preset).name)
-    needed = sorted({claim.notebook for claim in load_claims() if claim.tested})
+    settings = load_preset(preset)
+    folder = paths.reports(settings.name)
+    needed = sorted({claim.notebook for claim in load_claims() if claim.tested and settings.reads(claim.notebook)})
     missing = [name for name in needed if not (folder / f"{name}.json").is_file()]
     for number, name in enumerate(missing, 1):
         print(f"{number} of {len(missing)}: {name} has no record yet, so it runs now")
@@ -51,10 +54,53 @@ def gather(preset: str, seed: int = 0, device: str = "auto") -> list[str]:
 
 
 def find(claim: Claim, preset: str) -> Found:
-    """The measure that a tested claim reads, from its notebook's record under `preset`.
+    """The measure that a tested claim reads, from its notebook's record under `preset`: the rows of the claim's arms.
 
     Raises `Missing` and says what is not there: the record, the measure, or an arm.
     """
+    found = _measure(claim, preset)
+    for label in claim.arms:
+        if label not in set(found.rows["label"]):
+            raise Missing(f"{claim.metric!r} in {claim.notebook}.json has no row for {label}")
+    return _only(found, claim.arms) if claim.arms else found
+
+
+def find_tuned(claim: Claim, preset: str) -> tuple[Claim, Found] | None:
+    """The claim with arms at a tuned alpha in the place of the paper's, where the record has such rows; else None."""
+    try:
+        found = _measure(claim, preset)
+    except Missing:
+        return None
+    labels = set(found.rows["label"])
+    arms = tuple(arm + TUNED if arm + TUNED in labels else arm for arm in claim.arms)
+    if arms == claim.arms or not set(arms) <= labels:
+        return None
+    return replace(claim, arms=arms), _only(found, arms)
+
+
+def levelled(preset: str) -> dict[str, bool]:
+    """Whether each arm's training had levelled off on every seed, as the record of 02_training says; {} where it is
+    silent.
+
+    The record's `levelled` is a table of rows with `arm` and `levelled`.
+    """
+    rows = _results(preset, "02_training").get("levelled") or []
+    told: dict[str, bool] = {}
+    for row in rows:
+        told[row["arm"]] = told.get(row["arm"], True) and bool(row["levelled"])
+    return told
+
+
+def _results(preset: str, notebook: str) -> dict[str, Any]:
+    """What a notebook recorded; {} without a whole record."""
+    try:
+        return json.loads((paths.reports(preset) / f"{notebook}.json").read_text(encoding="utf-8"))["results"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _measure(claim: Claim, preset: str) -> Found:
+    """All rows of the measure that a claim reads, of every arm."""
     path = paths.reports(preset) / f"{claim.notebook}.json"
     if not path.is_file():
         raise Missing(f"no record {path.name}: run `semcont run {claim.notebook} preset={preset}`")
@@ -68,25 +114,28 @@ def find(claim: Claim, preset: str) -> Found:
         raise Missing(f"the record {path.name} holds no measure {claim.metric!r}") from None
     if rows["value"].isna().any() or rows.empty:
         raise Missing(f"{claim.metric!r} in {path.name} has a row without a value: run the notebook again")
-    for label in claim.arms:
-        if label not in set(rows["label"]):
-            raise Missing(f"{claim.metric!r} in {path.name} has no row for {label}")
     # Absent seeds and cases get a value, because pandas drops empty group labels.
     rows = (
         rows.astype({"case": object}).fillna({"seed": 0, "case": ""}).astype({"seed": int, "low": float, "high": float})
     )
-    return Found(unit, references, rows[rows["label"].isin(claim.arms)] if claim.arms else rows)
+    return Found(unit, references, rows)
+
+
+def _only(found: Found, labels: tuple[str, ...]) -> Found:
+    return replace(found, rows=found.rows[found.rows["label"].isin(labels)])
 
 
 def pairs(claim: Claim, found: Found) -> pd.DataFrame:
-    """First and second arm side by side, one row per seed and case, with their difference and their ratio.
+    """First and second arm side by side, one row per seed that both have and case, with difference and ratio.
 
     Columns: seed, case, first, second; difference, low, high; ratio, ratio_low, ratio_high (NaN where a value is not
-    positive). The intervals speak of test-set noise alone. Raises `Missing` where the arms do not have the same seeds
-    and cases.
+    positive). The intervals speak of test-set noise alone. Raises `Missing` where the arms share no seed, or not all
+    cases of one that they share.
     """
     first, second = (found.of(label)[["value", "low", "high"]] for label in claim.arms)
-    if set(first.index) != set(second.index):
+    both = set(first.index.get_level_values("seed")) & set(second.index.get_level_values("seed"))
+    first, second = (side[side.index.get_level_values("seed").isin(both)] for side in (first, second))
+    if not both or set(first.index) != set(second.index):
         raise Missing(f"{claim.metric!r} does not have the same seeds and cases for {' and '.join(claim.arms)}")
     second = second.loc[first.index]
     difference = _difference(first, second)

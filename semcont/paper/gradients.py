@@ -41,7 +41,7 @@ CURVES = {
 SCALED = ("gradient_norm", "curvature", "pixel_norm")
 """Measures that grow with the logits, and are claimed to fall also over the distance between classes."""
 FURTHER = ("adv+c", "c")
-"""Section 3 expects the first of each of `continuity.PAIRS`, and of this pair, to be smoother; here in ||dF/dx|| alone."""
+"""Section 3 expects the first of each of `continuity.PAIRS`, and of this pair, smoother; of this in ||dF/dx|| alone."""
 
 
 # --- the objective ----------------------------------------------------------------------------------------------------
@@ -252,7 +252,7 @@ def reading(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def comparisons(table: pd.DataFrame) -> pd.DataFrame:
-    """The pairs of arms in a table of `smoothness`: columns measure, first, second, seed, ratio, overlap (of intervals)."""
+    """The pairs of arms in `smoothness`: columns measure, first, second, seed, ratio, overlap (of intervals)."""
     rows = []
     for measure in (*SCALED, "pixel_share"):
         found = only(table, measure).set_index(["arm", "seed"])

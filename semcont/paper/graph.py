@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from .. import losses
 from . import bias, dependencies, fairness, paths, variants
 from .presets import Preset, changed, differing, load_preset
+from .strict import SettingsError, nearest
 
 CLAIMS = "09_claims"  # reads the other notebooks' records
 
@@ -90,6 +91,12 @@ def _jobs(preset: Preset, wanted: list[variants.Variant]) -> list[Job]:
     return [Job(arm, seed, changes) for arm, seeds, changes in named for seed in range(seeds)]
 
 
+def pretrained(preset: Preset) -> list[Job]:
+    """Section 2's network where it is not the arm `base` (notebook 01)."""
+    changes = preset.discontinuity.changes()
+    return [Job("base", seed, tuple(changes.items())) for seed in range(preset.seeds_of("base"))]
+
+
 def colours(preset: Preset) -> list[Job]:
     """Section 4.7's networks on coloured digits, and on those whose colour predicts the label."""
     jobs = [*fairness.training_jobs(preset), *bias.training_jobs(preset)]
@@ -97,6 +104,7 @@ def colours(preset: Preset) -> list[Job]:
 
 
 NEEDS = {
+    "01_discontinuity": (arms, pretrained),
     "02_training": (arms, training_lengths),
     "03_continuity": (arms, alphas, ablations),
     "04_semantic_features": (arms, contexts),
@@ -132,9 +140,7 @@ def make_plan(name: str) -> dict[str, Any]:
     preset = load_preset(name)
     is_file = name.endswith((".yaml", ".yml"))
     settings = Path(name).resolve() if is_file else paths.resource(f"presets/{name}.yaml")
-    notebooks = sorted(paths.notebooks().glob("[0-9][0-9]_*.ipynb"))
-    if not notebooks:
-        raise paths.NoCheckout(f"there are no notebooks in {paths.notebooks()}")
+    notebooks = _notebooks(preset)
     jobs = {job.name: job for notebook in notebooks for job in training_jobs(preset, notebook.stem)}
     return {
         "preset": preset.name,
@@ -146,6 +152,18 @@ def make_plan(name: str) -> dict[str, Any]:
         "train_inputs": _relative(settings, *dependencies.closure(dependencies.PACKAGE / "paper" / "runs.py")),
         "notebooks": {notebook.stem: _notebook(preset, notebook, settings) for notebook in notebooks},
     }
+
+
+def _notebooks(preset: Preset) -> list[Path]:
+    """The notebooks that the preset names, in order. Raises `UserError` for one that is not there."""
+    found = sorted(paths.notebooks().glob("[0-9][0-9]_*.ipynb"))
+    if not found:
+        raise paths.NoCheckout(f"there are no notebooks in {paths.notebooks()}")
+    known = [path.stem for path in found]
+    for name in preset.notebooks:
+        if name not in known:
+            raise SettingsError(f"preset {preset.name}: notebooks: there is no {name!r}{nearest(name, known)}")
+    return [path for path in found if preset.reads(path.stem)]
 
 
 def _train(preset: Preset, job: Job) -> dict[str, Any]:

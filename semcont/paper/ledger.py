@@ -16,6 +16,10 @@ from . import paths
 from .strict import SettingsError, build, convert, nearest, read_yaml
 
 
+PRIMARY = 8
+"""At most so many claims may be primary: each further one widens the intervals of all."""
+
+
 @dataclass(frozen=True)
 class Quoted:
     """What the paper shows for a claim: `values` maps a setting (a data set, a target) to a value per arm."""
@@ -57,6 +61,10 @@ class Claim:
             raise ValueError("key notebook contradicts kind untestable")
         if self.tested and self.kind == "training" and len(self.arms) != 2:
             raise ValueError(f"arms must be a pair, not {list(self.arms)}")
+        if self.margin is not None and self.margin < 0:
+            raise ValueError(f"margin must be at least 0, not {self.margin!r}")
+        if self.primary and not (self.tested and self.kind == "training"):
+            raise ValueError("key primary is for tested claims of kind training")
 
     @property
     def tested(self) -> bool:
@@ -70,15 +78,15 @@ class Claim:
             return [*needed, "reason"]
         needed += ["metric", "direction"]
         if self.kind == "training":
-            return [*needed, "arms", *(["margin"] if self.direction == "not-lower" else [])]
+            return [*needed, "arms", "margin"]
         return needed + (["threshold"] if self.reference is None else [])
 
 
 def load_claims(path: Path | None = None) -> tuple[Claim, ...]:
     """Every claim of the ledger, in its order.
 
-    Raises `SettingsError` for an unknown or missing key, a value of the wrong type, a repeated id, or a claim without
-    what decides it.
+    Raises `SettingsError` for an unknown or missing key, a value of the wrong type, a repeated id, a claim without what
+    decides it, or more than `PRIMARY` primary claims.
     """
     path = path or paths.resource("paper/claims.yaml")
     entries = read_yaml(path)
@@ -91,6 +99,9 @@ def load_claims(path: Path | None = None) -> tuple[Claim, ...]:
             raise SettingsError(f"{path.name}: id {claim.id!r} is used {ids.count(claim.id)} times")
         if claim.of is not None and claim.of not in ids:
             raise SettingsError(f"{path.name}, {claim.id}: key of names no claim: {claim.of!r}{nearest(claim.of, ids)}")
+    primary = [claim.id for claim in claims if claim.primary]
+    if len(primary) > PRIMARY:
+        raise SettingsError(f"{path.name}: at most {PRIMARY} claims may be primary, not {len(primary)}: {primary}")
     return claims
 
 

@@ -37,9 +37,10 @@ def begin(name: str, **values: Any) -> "Section":
     allowed = _STANDARD | (parameters.declared(path) if path.is_file() else {})
     values = {key: default for key, (_, default) in _STANDARD.items()} | parameters.check(values, allowed, name)
     preset = load_preset(values["preset"])
+    preset.check_notebook(name)
     if values["seed"] < 0:
         raise parameters.SettingsError(f"{name}: seed must be at least 0, not {values['seed']}")
-    section = Section(name, preset, values, devices.resolve(values["device"]))
+    section = Section(name, preset, values, devices.of(preset, values["device"]))
     print(section.headline())
     return section
 
@@ -120,7 +121,11 @@ class Section:
         self._figures[name] = about | {"csv": self._stage_table(name, table)}
         shown = table if show is None else show
         html = shown.to_html(
-            index=not isinstance(shown.index, pd.RangeIndex), float_format=_number, border=0, na_rep="–"
+            index=not isinstance(shown.index, pd.RangeIndex),
+            float_format=_number,
+            border=0,
+            na_rep="–",
+            classes=_prose(shown),
         )
         html = html.replace("<thead>", f"<caption>{caption}</caption>\n  <thead>", 1)
         _show({"text/html": html, "text/plain": shown.to_string(float_format=_number)}, {"name": name})
@@ -176,6 +181,15 @@ def _figure_of(axes: Any) -> Figure:
     if isinstance(axes, Figure):
         return axes
     return np.atleast_1d(np.asarray(axes, dtype=object)).flat[0].figure
+
+
+def _prose(shown: pd.DataFrame, long: int = 30) -> list[str]:
+    """Classes that name a table's columns of sentences, which pages set flush left; numbers stay flush right."""
+    first = 1 if isinstance(shown.index, pd.RangeIndex) else 2
+    longest = [
+        max((len(cell) for cell in shown.iloc[:, k] if isinstance(cell, str)), default=0) for k in range(shown.shape[1])
+    ]
+    return [f"prose-{k}" for k, length in enumerate(longest, first) if length > long]
 
 
 def _show(data: dict[str, str], metadata: dict[str, Any]) -> None:

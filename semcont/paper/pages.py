@@ -46,8 +46,12 @@ def captioned(html: str, name: str) -> str:
 
 
 def topic(name: str) -> str:
-    """`fig03_continuity_levels` -> "continuity levels"."""
-    return re.sub(r"^(?:(?:fig|table|s)?\d+[a-z]*_)", "", name).replace("_", " ")
+    """`fig03_continuity_levels` -> "continuity levels", `fig12_gradcam` -> "GradCAM"."""
+    words = re.sub(r"^(?:(?:fig|table|s)?\d+[a-z]*_)", "", name).split("_")
+    return " ".join(_SPELLINGS.get(word, word) for word in words)
+
+
+_SPELLINGS = {"gradcam": "GradCAM", "lime": "LIME", "autoattack": "AutoAttack", "irm": "IRM"}
 
 
 def thumbnail(picture: Path, width: int = 420) -> dict[str, Any]:

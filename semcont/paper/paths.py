@@ -1,7 +1,8 @@
 """Where things live. Nothing else in the study spells a path.
 
 `SEMCONT_ROOT` is the checkout (found from this file otherwise), `SEMCONT_DATA` the data at hand (may be read-only),
-`SEMCONT_RUNS` the store of trained networks, `SEMCONT_FIGURES` the published figures, `SEMCONT_REPORTS` the reports.
+`SEMCONT_RUNS` the store of trained networks, `SEMCONT_CHECKPOINTS` the published ones, `SEMCONT_FIGURES` the published
+figures, `SEMCONT_REPORTS` the reports.
 """
 
 import os
@@ -51,6 +52,11 @@ def data() -> Path:
 def runs() -> Path:
     """The run store: `SEMCONT_RUNS`, else data/runs of the checkout or of the current folder."""
     return _under_base("SEMCONT_RUNS", "data", "runs")
+
+
+def checkpoints() -> Path:
+    """The published networks: `SEMCONT_CHECKPOINTS`, else data/checkpoints of the checkout or the current folder."""
+    return _under_base("SEMCONT_CHECKPOINTS", "data", "checkpoints")
 
 
 def figures(preset: str) -> Path:

@@ -93,7 +93,7 @@ def walked(network, x: Tensor, logits: Tensor, name: str, *, points: int, rounds
 
 
 def _refined(network, x, logits, name, best, centre, reach) -> tuple[Tensor, Tensor, float]:
-    """The largest DS of each image after eight more values of t within `reach` of `centre` (n,), its place, the step."""
+    """The largest DS of each image after eight more values of t within `reach` of `centre`, its place, the step."""
     step, start = reach * 2 / 9, centre.clone()
     for k in range(1, 9):
         t = (start - reach + k * step).clamp(-1, 1)
@@ -133,10 +133,10 @@ def mean_distance(logits: Float[np.ndarray, "n k"], labels: np.ndarray) -> float
 def surviving_contrast(images: ImageSet) -> pd.DataFrame:
     """How much contrast brightness leaves at each level and sign, because it clamps object and background together.
 
-    Columns level (-4 to 4), measure, value, n, low, high; intervals by bootstrap over glyphs. "contrast" is the standard
-    deviation of the grey level within an image, "object" the distance between the mean grey levels of the object and of
-    the rest, where masks are known: both as a share of what the intact images have. "clamped" is the share of pixel
-    values at 0 or 255 that were not there before.
+    Columns level (-4 to 4), measure, value, n, low, high; intervals by bootstrap over glyphs. "contrast" is the
+    standard deviation of the grey level within an image, "object" the distance between the mean grey levels of the
+    object and of the rest, where masks are known: both as a share of what the intact images have. "clamped" is the
+    share of pixel values at 0 or 255 that were not there before.
     """
     x, groups = images.float(), None if images.groups is None else images.groups.cpu().numpy()
     whole, ends = _contrasts(x, images.masks), (x <= 0) | (x >= 1)
@@ -172,9 +172,31 @@ def _share(values: np.ndarray, whole: np.ndarray, groups: np.ndarray | None) -> 
 # --- reading the tables -----------------------------------------------------------------------------------------------
 
 
+def measures(section) -> pd.DataFrame:
+    """`by_path` of every arm and seed; empty where the preset asks for no images of it."""
+    own = section.preset.continuity
+    if own.path_images == 0:
+        return pd.DataFrame()
+    return section.measured(by_path, images=own.path_images, points=own.path_points)
+
+
 def only(table: pd.DataFrame, measure: str) -> pd.DataFrame:
     """The rows of `by_path` with one measure."""
     return table[table["measure"] == measure].reset_index(drop=True)
+
+
+def course(table: pd.DataFrame) -> pd.DataFrame:
+    """DS along the paths, a row per arm, perturbation and t: columns value, low, high, seeds.
+
+    From one seed low and high are its interval, from several the smallest and the largest of their values.
+    """
+    grouped = only(table, "course").groupby(["arm", "perturbation", "t"], sort=False)
+    found = grouped.agg(value=("value", "mean"), smallest=("value", "min"), largest=("value", "max"))
+    found["seeds"] = grouped["seed"].nunique()
+    one = found["seeds"] == 1
+    found["low"] = grouped["low"].first().where(one, found["smallest"])
+    found["high"] = grouped["high"].first().where(one, found["largest"])
+    return found.reset_index()[["arm", "perturbation", "t", "value", "low", "high", "seeds"]]
 
 
 def reading(table: pd.DataFrame) -> pd.DataFrame:
@@ -202,14 +224,17 @@ def conclusion(table: pd.DataFrame) -> str:
     means = {name: only(table, name).groupby("arm", sort=False)["value"].mean() for name in ("levels", "path")}
     further = ", ".join(f"`{arm}` {value:.2f}" for arm, value in (means["path"] / means["levels"]).items())
     lines = [f"The largest DS on the path is, as a multiple of the largest at the four levels: {further}.", ""]
-    for measure in MEASURES:
-        rows = pairs(only(table, measure), "value", ["perturbation"])
-        for first, second in PAIRS:
+    found = {measure: pairs(only(table, measure), "value", ["perturbation"]) for measure in MEASURES}
+    for first, second in PAIRS:
+        parts = []
+        for measure, rows in found.items():
             pair = rows[(rows["constrained"] == first) & (rows["plain"] == second)]
             if len(pair):
-                lower = f"lower in {(pair['first'] < pair['second']).sum()} of {len(pair)}"
                 sides = f"{pair['first'].mean():.3g} against {pair['second'].mean():.3g} on average"
-                lines.append(f"- **{MEASURES[measure].capitalize()}**, `{first}` against `{second}`: {lower}, {sides}.")
+                lower = (pair["first"] < pair["second"]).sum()
+                parts.append(f"{MEASURES[measure]} lower in {lower} of {len(pair)} ({sides})")
+        if parts:
+            lines.append(f"- `{first}` against `{second}`: {'; '.join(parts)}.")
     return "\n".join([*lines, "", seeds(table)])
 
 
@@ -218,7 +243,7 @@ def describe(table: pd.DataFrame) -> str:
     largest = only(table, "path").groupby("arm", sort=False)["value"].mean()
     parts = ", ".join(f"{arm} {value:.3g}" for arm, value in largest.items())
     return (
-        "Four panels, one per perturbation: mean DS over the mean DS between classes, along the path from level 4 turned "
-        f"the other way through the image itself to level 4; one line per arm, logarithmic axis. Largest value found, "
+        "Four panels, one per perturbation: mean DS over the mean DS between classes, along the path from level 4 "
+        "turned the other way through the image itself to level 4; one line per arm, logarithmic axis. Largest found, "
         f"mean over images and perturbations: {parts}."
     )

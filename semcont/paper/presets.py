@@ -38,6 +38,9 @@ class Data:
     val: int | None = None
     test: int | None = None
     rho: float | None = None  # PhotoDigits: chance that the photograph is the one paired with the digit's class
+    size: int | None = option(None)  # pixels of the crop of streamed pictures; None for 224
+    corrupt: Literal["fatal", "skip"] | None = option(None)  # streamed files that cannot be decoded; None for fatal
+    labels: Literal["own", "imagenet"] = option("own")  # the data's classes, or where they stand among ImageNet's 1,000
     variant: Literal["standard", "conflict", "background"] = option("standard")  # PhotoDigits: see `semcont.load`
 
     def __post_init__(self) -> None:
@@ -46,26 +49,39 @@ class Data:
                 _between(name, getattr(self, name), 1)
         if self.rho is not None:
             _between("rho", self.rho, 0, 1)
+        if self.size is not None:
+            _between("size", self.size, 1)
 
 
 @dataclass(frozen=True)
 class Model:
-    """Which network: a name that `semcont.build` knows, its first stage's channels, its stem, its normalisation."""
+    """Which network: a name that `semcont.build` knows, its first stage's channels, its stem, its normalisation, and
+    whose weights it starts from: nobody's, torchvision's, or a file's (`semcont.paper.weights`).
+    """
 
     name: str
     width: int = 64
     stem: Literal["cifar", "cifar-stride2", "imagenet"] = "cifar"
     norm: Literal["batch", "group"] = "batch"
+    weights: str = option("none")  # none, imagenet, or a .safetensors or .pth file
 
     def __post_init__(self) -> None:
         _between("width", self.width, 1, 4096)
+        if self.weights not in ("none", "imagenet") and not self.weights.endswith((".safetensors", ".pth")):
+            hint = nearest(self.weights, ("none", "imagenet"))
+            raise ValueError(
+                f"weights must be none, imagenet, or a .safetensors or .pth file, not {self.weights!r}{hint}"
+            )
 
 
 @dataclass(frozen=True)
 class Training(Recipe):
-    """`semcont.training.Recipe`, and how many validation images each epoch's monitor attacks."""
+    """`semcont.training.Recipe`, how many validation images each epoch's monitor attacks, how weights are written."""
 
     monitor: int = 200  # images; 0 for none
+    refit: bool = option(False)  # train on train + val (the split "full"), once every choice is made
+    workers: int = option(0)  # processes that decode a set that is streamed; 0: this one
+    stored: Literal["float32", "float16"] = option("float32")  # what is measured is what was written
 
 
 @dataclass(frozen=True)
@@ -133,8 +149,10 @@ class Preset:
     training: Training
     constraint: Constraint
     attack: Attack  # in training
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # "auto": a GPU where there is one
     evaluation: Attack = field(default_factory=Attack)
     floors: Floors = field(default_factory=Floors)
+    notebooks: tuple[str, ...] = ()  # those that make sense on these data; empty: all
     discontinuity: Discontinuity = field(default_factory=Discontinuity)
     gradients: Gradients = field(default_factory=Gradients)
     continuity: Continuity = field(default_factory=Continuity)
@@ -161,6 +179,14 @@ class Preset:
             raise ValueError(
                 f"model.name: unknown network {self.model.name!r}{nearest(self.model.name, models.RESNETS)}"
             )
+        if self.training.epochs == 0 and self.model.weights == "none":
+            raise ValueError(
+                "training.epochs: 0 leaves the network as it is: set model.weights, or epochs of at least 1"
+            )
+        if self.training.epochs and self.data.labels == "imagenet":
+            raise ValueError(
+                "data.labels: imagenet is for a network as it is: set training.epochs to 0, or labels to own"
+            )
         _between("seeds", self.seeds, 1)
         _between("threads", self.threads, 1)
         if not set(self.few_arms) <= set(self.arms) or bool(self.few_arms) != (self.few_seeds is not None):
@@ -170,6 +196,17 @@ class Preset:
     def seeds_of(self, arm: str) -> int:
         """How many networks of an arm are trained: `few_seeds` of those in `few_arms`, else `seeds`."""
         return self.few_seeds if arm in self.few_arms and self.few_seeds else self.seeds
+
+    def reads(self, notebook: str) -> bool:
+        """Whether a notebook is among those that make sense under this preset."""
+        return not self.notebooks or notebook in self.notebooks
+
+    def check_notebook(self, name: str) -> None:
+        """Raise `SettingsError` for a notebook that this preset leaves out."""
+        if not self.reads(name):
+            raise SettingsError(
+                f"{name} is not for preset {self.name}, whose data and network suit {', '.join(self.notebooks)}"
+            )
 
 
 def load_preset(name: str | Path) -> Preset:
@@ -211,16 +248,16 @@ def differing(preset: Preset, changes: dict[str, Any]) -> dict[str, Any]:
 def changed(preset: Preset, changes: dict[str, Any]) -> Preset:
     """The preset with `changes` to what training uses. Raises `SettingsError` naming a bad one and the nearest."""
     known = changeable()
+    values: dict[str, dict[str, Any]] = {}
     for name, value in changes.items():
         if name not in known:
             raise SettingsError(f"unknown change {name!r}{nearest(name, known)}")
         group, key = known[name]
         kind = get_type_hints(_GROUPS[group])[key]
-        try:
-            part = replace(getattr(preset, group), **{key: convert(kind, value, "changes", name)})
-        except SettingsError:
-            raise
-        except ValueError as error:
-            raise SettingsError(f"changes: {error}") from None
-        preset = replace(preset, **{group: part})
-    return preset
+        values.setdefault(group, {})[key] = convert(kind, value, "changes", name)
+    try:
+        return replace(preset, **{group: replace(getattr(preset, group), **new) for group, new in values.items()})
+    except SettingsError:
+        raise
+    except ValueError as error:
+        raise SettingsError(f"changes: {error}") from None

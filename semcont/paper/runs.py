@@ -5,8 +5,8 @@ A run is named by what determines its weights: training settings, arm, seed, cha
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +14,22 @@ import pandas as pd
 import torch
 from torch import Generator, nn
 
-from .. import attacks, datasets, losses, models, training
-from . import devices, paths, store
+from .. import attacks, datasets, distributed, losses, training
+from . import devices, paths, store, weights
+from .images import source_of, split_of
 from .measurements import Measurement
 from .presets import Preset, changed
 from .strict import SettingsError, nearest
 
-_WEIGHTS, _HISTORY, _SETTINGS, _RECORD, _CHECKPOINT = (
+_WEIGHTS, _HISTORY, _SETTINGS, RECORD, _CHECKPOINT = (
     "weights.safetensors",
     "history.csv",
     "settings.json",
     "record.json",
     "checkpoint.json",
 )
+
+_HOW = ("monitor", "workers", "compile")  # settings of training that do not determine the weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +49,7 @@ class Run:
         """The network in eval mode, fresh from the file."""
         from safetensors.torch import load_file
 
-        network = _network(self.preset, len(self.record["classes"]), None)
+        network = weights.network_of(self.preset, len(self.record["classes"]), None)
         network.load_state_dict(load_file(self.folder / _WEIGHTS))
         return network.to(device or self.device).eval()
 
@@ -64,42 +67,48 @@ class Run:
         return Generator().manual_seed(int(store.digest([self.seed, name], 15), 16))
 
 
-def split_of(preset: Preset, split: str, **options) -> datasets.ImageSet:
-    """A split of the preset's data set, with the preset's sizes and options unless others are given."""
-    data = preset.data
-    settings = {"seed": data.seed, "n": getattr(data, split, None)}
-    if data.rho is not None:
-        settings["rho"] = data.rho
-    if data.variant != "standard":
-        settings["variant"] = data.variant
-    return _loaded(data.name, split, tuple(sorted((settings | options).items())))
-
-
-@lru_cache(maxsize=16)
-def _loaded(name: str, split: str, options: tuple) -> datasets.ImageSet:
-    return datasets.load(name, split, **dict(options))
-
-
 def trained(preset: Preset, arm: str, seed: int, *, device: str | None = None, **changes) -> Run:
     """The run of that arm and seed: loaded where it is finished, resumed where it was broken off, else trained.
 
     `changes` are named settings of training that differ from the preset's (`alpha=0.1`, `data="color_digits"`,
     `epochs=5`, ...), and `start=run`, to begin with another run's weights (with a fresh head where the classes
-    differ). An arm whose weight is 0 is its plain arm. Raises `SettingsError` for an unknown arm or change,
-    `BrokenStore` for a truncated, altered or foreign file, `TrainingError` where the loss is not finite.
+    differ). `epochs=0` gives the network of `model.weights` as it is. An arm whose weight is 0 is its plain arm.
+    Raises `SettingsError` for an unknown arm or change, `BrokenStore` for a truncated, altered or foreign file,
+    `TrainingError` where the loss is not finite.
+
+    Under `torchrun` the processes train it together, and the first one alone looks for files and writes them.
     """
+    from . import published
+
     preset, arm, changes, start = _resolved(preset, arm, seed, changes)
-    device = devices.resolve(device or "auto")
-    data = split_of(preset, "train")
-    settings = plan(preset, arm, seed) | {"fingerprint": data.fingerprint, "start": start.key if start else None}
-    key = store.digest(settings)
-    folder = paths.runs() / f"{arm}-s{seed}-{key}"
-    with store.locked(paths.runs() / "locks" / f"{key}.lock"):
-        if not (folder / _RECORD).is_file():
+    device = devices.of(preset, device)
+    data, settings, key, folder = _named(preset, arm, seed, start)
+    lock = store.locked(paths.runs() / "locks" / f"{key}.lock")
+    with distributed.joined(device) as world, lock if world.first else nullcontext():
+        if world.agree(lambda: not (folder / RECORD).is_file() and not published.fetch(folder)):
             with devices.threads(preset.threads):
                 _train(preset, arm, seed, data, settings, folder, device, start)
-        record = _verified(folder, settings)
+        record = world.agree(lambda: _verified(folder, settings))
     return Run(preset, arm, seed, changes, key, folder, record, device)
+
+
+def folder_of(preset: Preset, arm: str, seed: int, **changes) -> Path:
+    """Where the store keeps that run, whether it is there or not; arguments and errors as for `trained`."""
+    preset, arm, _, start = _resolved(preset, arm, seed, changes)
+    return _named(preset, arm, seed, start)[-1]
+
+
+def _named(preset: Preset, arm: str, seed: int, start: Run | None) -> tuple[Any, dict, str, Path]:
+    """A run's training data (None for no epochs), the settings that determine it, its key, its folder."""
+    if preset.training.refit and "full" not in datasets.splits(preset.data.name):
+        raise SettingsError(f"training.refit: {preset.data.name} has no split 'full'; set it to false")
+    data = source_of(preset, "full" if preset.training.refit else "train") if preset.training.epochs else None
+    settings = plan(preset, arm, seed) | {"start": start.key if start else None}
+    settings["fingerprint"] = data.fingerprint if data else None
+    if weights.given(preset.model) and start is None:
+        settings["weights"] = weights.digest(preset.model)
+    key = store.digest(settings)
+    return data, settings, key, paths.runs() / f"{arm}-s{seed}-{key}"
 
 
 def _resolved(preset: Preset, arm: str, seed: int, changes: dict) -> tuple[Preset, str, dict, Run | None]:
@@ -125,13 +134,13 @@ def plan(preset: Preset, arm: str, seed: int) -> dict[str, Any]:
     used |= {"distance"} if kind.weight and kind.distance == losses.CONSTRAINTS["l2"] else set()
     used |= {"two_pass"} if kind.perturbation != "none" else set()
     used |= {"photometric": {"level", "use_hue", "hue_level"}, "gaussian": {"sigma"}}.get(kind.perturbation, set())
-    training_settings = {k: v for k, v in _settings(preset.training).items() if k != "monitor"}
+    training_settings = {k: v for k, v in _settings(preset.training).items() if k not in _HOW}
     return {
         "recipe": training.RECIPE,
         "arm": arm,
         "seed": seed,
         "data": _settings(preset.data),
-        "model": _settings(preset.model),
+        "model": {k: v for k, v in _settings(preset.model).items() if k != "weights"},  # their digest is in the key
         "training": training_settings,
         "constraint": {name: constraint[name] for name in sorted(used & set(constraint))},
         "attack": asdict(preset.attack) if kind.perturbation == "pgd" else None,
@@ -146,21 +155,6 @@ def _settings(group) -> dict[str, Any]:
     }
 
 
-def _network(preset: Preset, classes: int, generator: Generator | None) -> nn.Module:
-    m = preset.model
-    return models.build(m.name, classes=classes, width=m.width, stem=m.stem, norm=m.norm, generator=generator)
-
-
-def _start_weights(preset: Preset, data: datasets.ImageSet, seed: int, start: Run | None) -> nn.Module:
-    generator = training.generator_for(seed, "weights")
-    if start is None:
-        return _network(preset, len(data.classes), generator)
-    network = start.model("cpu")
-    if len(start.record["classes"]) != len(data.classes) or start.preset.data.name != preset.data.name:
-        models.replace_head(network, len(data.classes), generator)
-    return network
-
-
 def objective_of(preset: Preset, arm: str) -> losses.Objective:
     """The objective that a preset trains an arm with."""
     return losses.Objective(arm, **asdict(preset.constraint), attack=preset.attack.in_pixels())
@@ -169,18 +163,26 @@ def objective_of(preset: Preset, arm: str) -> losses.Objective:
 def _train(preset, arm, seed, data, settings, folder, device, start) -> None:
     from time import perf_counter
 
-    from safetensors.torch import save_file
-
     began = perf_counter()
+    world = distributed.world()
     folder.mkdir(parents=True, exist_ok=True)
-    network = _start_weights(preset, data, seed, start).to(device)
-    resume = _resumable(folder, settings)
+    if data is None:
+        if world.first:
+            network, classes = weights.taken_over(preset, start)
+            store.write_json(folder / _SETTINGS, settings)
+            made = {"settings": settings, "classes": list(classes)}
+            _finish(folder, _stored(network, "float32"), [], made, perf_counter() - began, device, preset)
+        return
+    network = weights.starting(preset, len(data.classes), seed, start).to(device)
+    resume = world.agree(lambda: _resumable(folder, settings))
     spent = resume.pop("seconds") if resume else 0.0
-    store.write_json(folder / _SETTINGS, settings)
-    with _progress(arm, seed, preset.training.epochs, resume["epoch"] if resume else 0) as bar:
+    if world.first:
+        store.write_json(folder / _SETTINGS, settings)
+    with _progress(arm, seed, preset.training.epochs, resume["epoch"] if resume else 0, world.first) as bar:
 
         def on_epoch(state: dict) -> None:
-            _save_checkpoint(folder, state | {"seconds": spent + perf_counter() - began})
+            if world.first:
+                _save_checkpoint(folder, state | {"seconds": spent + perf_counter() - began})
             bar.set_postfix_str(f"loss {state['history'][-1]['loss']:.3f}")
             bar.update()
 
@@ -192,51 +194,96 @@ def _train(preset, arm, seed, data, settings, folder, device, start) -> None:
             seed=seed,
             resume=resume,
             on_epoch=on_epoch,
-            monitor=_monitor(preset, device),
+            monitor=_monitor(preset, device, world),
         )
-    weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    store.write_whole(folder / _WEIGHTS, lambda part: save_file(weights, part))
-    store.write_whole(folder / _HISTORY, lambda part: pd.DataFrame(history).to_csv(part, index=False))
+    if world.first:
+        made = {"settings": settings, "classes": list(data.classes)}
+        seconds = spent + perf_counter() - began
+        _finish(folder, _stored(network, preset.training.stored), history, made, seconds, device, preset)
+
+
+def _finish(folder: Path, tensors, history, made: dict, seconds: float, device: str, preset: Preset) -> None:
+    """Write what a trained run consists of, the record last, and remove the checkpoint."""
+    from safetensors.torch import save_file
+
+    table = pd.DataFrame(history, columns=None if history else ["epoch"])
+    store.write_whole(folder / _WEIGHTS, lambda part: save_file(tensors, part))
+    store.write_whole(folder / _HISTORY, lambda part: table.to_csv(part, index=False))
     files = {name: store.sha256(folder / name) for name in (_WEIGHTS, _HISTORY, _SETTINGS)}
-    record = {"settings": settings, "classes": list(data.classes), "files": files}
-    record |= {"seconds": round(spent + perf_counter() - began, 2), **store.provenance(device, preset.threads)}
-    store.write_json(folder / _RECORD, record)
+    provenance = store.provenance(device, preset.threads)
+    if preset.training.compile:
+        provenance["compiled"] = True
+    store.write_json(folder / RECORD, made | {"files": files, "seconds": round(seconds, 2)} | provenance)
     for leftover in [*folder.glob("checkpoint*"), *folder.glob("*.part")]:
         leftover.unlink(missing_ok=True)
 
 
-def _progress(arm: str, seed: int, epochs: int, done: int):
+def _stored(network: nn.Module, precision: str) -> dict[str, torch.Tensor]:
+    """The weights as they are written: what is measured later is read from there, at this precision."""
+    kind = getattr(torch, precision)
+    values = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    return {name: value.to(kind) if value.is_floating_point() else value for name, value in values.items()}
+
+
+def _progress(arm: str, seed: int, epochs: int, done: int, shown: bool):
     import os
 
     from tqdm import tqdm
 
     label = f"training {arm}, seed {seed}"
-    return tqdm(
-        total=epochs, initial=done, desc=label, unit="epoch", leave=False, disable="SEMCONT_BATCH" in os.environ
-    )
+    silent = not shown or "SEMCONT_BATCH" in os.environ
+    return tqdm(total=epochs, initial=done, desc=label, unit="epoch", leave=False, disable=silent)
 
 
-def _monitor(preset: Preset, device: str) -> Callable[[nn.Module], dict[str, float]] | None:
-    """Validation accuracy, and under the evaluation's attack on the first `monitor` images, after each epoch."""
-    if "val" not in datasets.splits(preset.data.name):
+def _monitor(preset: Preset, device: str, world: distributed.World) -> Callable[[nn.Module], dict] | None:
+    """Validation accuracy, and under the evaluation's attack on the first `monitor` images, after each epoch.
+
+    Each process measures its share of the images, each image once. None for a refit, which trains on these images.
+    """
+    if preset.training.refit or "val" not in datasets.splits(preset.data.name):
         return None
-    val = split_of(preset, "val").to(device)
-    attacked = val.select(slice(preset.training.monitor))
+    val = source_of(preset, "val")
+    attack = preset.evaluation.in_pixels()
+
+    def survived(network: nn.Module, x: torch.Tensor, y: torch.Tensor, first: int) -> torch.Tensor:
+        return attacks.survivors(network, x, y, first=first, **attack)
 
     def monitor(network: nn.Module) -> dict[str, float]:
-        row = {"val_accuracy": float((predict(network, val).argmax(1) == val.labels).double().mean())}
-        if len(attacked):
-            settings = preset.evaluation.in_pixels()
-            row["val_attacked"] = attacks.robust_accuracy(network, attacked.float(), attacked.labels, **settings)
+        row = {"val_accuracy": _accuracy(network, val, len(val), world, device, _right)}
+        if preset.training.monitor:
+            attacked = min(preset.training.monitor, len(val))
+            row["val_attacked"] = _accuracy(network, val, attacked, world, device, survived)
         return row
 
     return monitor
 
 
+def _accuracy(network, images, n: int, world, device, right: Callable[..., torch.Tensor]) -> float:
+    """The share of the first n images that `right(network, x, y, first)` holds for, `first` being the place of x[0]."""
+    mine, hits = world.share(n), torch.zeros((), dtype=torch.long)
+    groups = torch.arange(n)[mine].split(500)
+    first = mine.start
+    for x, y in images.batches(groups):
+        hits += right(network, x.to(device), y.to(device), first).sum().cpu()
+        first += len(x)
+    return world.total(hits).item() / n
+
+
 @torch.no_grad()
-def predict(network: nn.Module, images: datasets.ImageSet | torch.Tensor, batch_size: int = 500) -> torch.Tensor:
+def _right(network: nn.Module, x: torch.Tensor, y: torch.Tensor, first: int) -> torch.Tensor:
+    return network(x.contiguous(memory_format=torch.channels_last)).argmax(1) == y
+
+
+def per_batch(pixels: torch.Tensor) -> int:
+    """How many of these images, (n, 3, h, w), go through a network at once in measuring: 500, fewer of large ones."""
+    return max(1, min(500, 2**22 // (pixels.shape[2] * pixels.shape[3])))
+
+
+@torch.no_grad()
+def predict(network: nn.Module, images: datasets.ImageSet | torch.Tensor) -> torch.Tensor:
     """The logits (n, k) of a set of images, or of float images in [0, 1], batch by batch."""
     pieces = []
+    batch_size = per_batch(images if isinstance(images, torch.Tensor) else images.images)
     for begin in range(0, len(images), batch_size):
         rows = slice(begin, begin + batch_size)
         x = images[rows] if isinstance(images, torch.Tensor) else images.float(rows)
@@ -289,13 +336,13 @@ def _same_settings(folder: Path, found: dict, settings: dict) -> None:
 
 
 def _verified(folder: Path, settings: dict) -> dict:
-    record = store.read_json(folder / _RECORD, _remedy(folder))
+    record = store.read_json(folder / RECORD, _remedy(folder))
     if not isinstance(record, dict) or not {"settings", "files", "classes"} <= set(record):
-        raise store.BrokenStore(f"{folder / _RECORD} is not a run's record: {_remedy(folder)}")
+        raise store.BrokenStore(f"{folder / RECORD} is not a run's record: {_remedy(folder)}")
     _same_settings(folder, record["settings"], settings)
     if set(record["files"]) != {_WEIGHTS, _HISTORY, _SETTINGS}:
-        raise store.BrokenStore(f"{folder / _RECORD} names other files than a run has: {_remedy(folder)}")
-    allowed = (_RECORD, "measured")
+        raise store.BrokenStore(f"{folder / RECORD} names other files than a run has: {_remedy(folder)}")
+    allowed = (RECORD, "measured")
     leftovers = lambda name: name in allowed or name.startswith("checkpoint")  # noqa: E731
     store.check_files(folder, record["files"], leftovers, _remedy(folder))
     return record

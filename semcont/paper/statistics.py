@@ -1,12 +1,24 @@
-"""Intervals. One resamples images, or groups of images that share an object; the other knows the binomial."""
+"""Intervals and tests, of two kinds that must not be mixed.
 
-from collections.abc import Callable
+Over *images* (`interval`, `bootstrap`, `accuracy`, `mean`): how much another draw of the test set would move a number of
+these networks. Over *seeds* (`paired`, `holm`, `detectable`): what may be said of the arms, of which each seed gives one
+network.
+"""
+
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
 LEVEL = 0.95
 """Coverage of every interval unless a call says otherwise."""
+
+POWER = 0.8
+"""The chance with which `detectable` asks an effect to be found."""
+
+
+# --- over images ------------------------------------------------------------------------------------------------------
 
 
 def interval(successes: int, n: int, level: float = LEVEL) -> tuple[float, float]:
@@ -19,7 +31,9 @@ def interval(successes: int, n: int, level: float = LEVEL) -> tuple[float, float
     share = successes / n
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
+    low = 0.0 if successes == 0 else max(0.0, float(centre - half))  # the two ends are exact, and rounding misses them
+    high = 1.0 if successes == n else min(1.0, float(centre + half))
+    return low, high
 
 
 def bootstrap(
@@ -79,3 +93,74 @@ def mean(values, groups=None, *, seed: int = 0) -> dict[str, float]:
     values = np.asarray(values, dtype=np.float64)
     low, high = bootstrap(values, groups, seed=seed)
     return {"n": len(values), "mean": float(values.mean()), "low": low, "high": high}
+
+
+# --- over seeds -------------------------------------------------------------------------------------------------------
+
+
+class Paired(NamedTuple):
+    """A paired t test over seeds: their number, mean and standard deviation, an interval, two one-sided p values.
+
+    `above` is the p value of "the mean is at most `null`", small where the mean lies above it; `below` the other side.
+    """
+
+    n: int
+    mean: float
+    sd: float
+    low: float
+    high: float
+    above: float
+    below: float
+
+
+def paired(differences, *, null: float = 0.0, level: float = LEVEL) -> Paired:
+    """Student's t on the differences (n,) between two arms, one per seed.
+
+    The interval is mean -+ t(n - 1) sd / sqrt(n). Where all differences are equal, the interval is that value and t says
+    nothing; the p values are then those of the sign test, 2^-n, which no set of n signs can go below. Raises
+    `ValueError` for fewer than two differences and for values that are not finite.
+    """
+    from scipy.stats import t
+
+    values = np.asarray(differences, dtype=np.float64)
+    if values.ndim != 1 or len(values) < 2 or not np.isfinite(values).all():
+        raise ValueError(f"a paired t needs at least two finite differences, one per seed, not {values.tolist()}")
+    n, mean, sd = len(values), float(values.mean()), float(values.std(ddof=1))
+    if sd <= 1e-12 * max(1.0, abs(mean)):
+        chance = 0.5**n
+        above, below = (chance, 1.0) if mean > null else (1.0, chance) if mean < null else (1.0, 1.0)
+        return Paired(n, mean, 0.0, mean, mean, above, below)
+    error = sd / np.sqrt(n)
+    half = float(t.ppf(0.5 + level / 2, n - 1) * error)
+    above = float(t.sf((mean - null) / error, n - 1))
+    return Paired(n, mean, sd, mean - half, mean + half, above, 1.0 - above)
+
+
+def holm(p_values: Sequence[float]) -> np.ndarray:
+    """Holm's adjusted p values (m,) of m tests: below 0.05 with at most that chance of any false rejection among them.
+
+    Holm, Scandinavian Journal of Statistics 6 (1979). The k-th smallest is multiplied by m - k + 1, and none is below
+    the one before it.
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
+    return adjusted
+
+
+def detectable(sd: float, n: int, *, alpha: float = 1 - LEVEL, power: float = POWER) -> float:
+    """The smallest mean difference that a two-sided paired t of n seeds finds with chance `power` at level `alpha`.
+
+    By the noncentral t with n - 1 degrees of freedom and noncentrality effect / (sd / sqrt(n)); in the unit of `sd`, the
+    standard deviation of the differences. Raises `ValueError` for n < 2 or a negative `sd`.
+    """
+    from scipy.optimize import brentq
+    from scipy.stats import nct, t
+
+    if n < 2 or sd < 0:
+        raise ValueError(f"needs n >= 2 and sd >= 0, not n = {n} and sd = {sd}")
+    critical = t.ppf(1 - alpha / 2, n - 1)
+    # The other tail is left out: where the power is 80 %, it holds next to nothing, and scipy's is not stable there.
+    missed = lambda shift: nct.sf(critical, n - 1, shift) - power  # noqa: E731
+    return float(brentq(missed, 0.0, 4 * critical + 10) * sd / np.sqrt(n))

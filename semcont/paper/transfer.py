@@ -1,12 +1,12 @@
 """Section 4.6, transfer: Table 3 by a full fine-tune and by a linear probe, beside networks that start from nothing.
 
-The targets share no glyph and no region of a photograph with what the source networks were trained on. Two have splits;
-the faces are 200 images and are cross-validated, repeatedly and the other way round: trained on one fold and tested on
-all others, which makes the target harder and leaves more to tell networks apart by.
+The bundled targets share no glyph and no region of a photograph with what the source networks were trained on. Targets
+of few images come without splits (200 faces, 1,083 crops of SVHN) and are cross-validated, repeatedly and the other way
+round: trained on one fold and tested on all others, which makes them harder and leaves more to tell networks apart by.
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,14 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from .. import datasets, losses, models, training
-from . import directions, statistics
+from . import directions, statistics, weights
+from .budgets import TARGETS
 from .directions import Direction
+from .images import load_data
 from .measurements import measurement
 from .presets import Preset
 from .runs import Run, predict, trained
-
-TARGETS = {"grey_digits": "grey digits", "textures": "photographs", "faces": "faces"}
-"""What the networks are carried over to, and a short name of each."""
 
 METHODS = {"finetune": "full fine-tune", "probe": "linear probe"}
 SCRATCH = "scratch"
@@ -45,15 +44,25 @@ class Part:
     rows: Tensor
 
 
-def parts(target: str, *, train: int, test: int, folds: int, repeats: int, seed: int) -> Iterator[Part]:
+def has_splits(target: str) -> bool:
+    """Whether a target is trained on one part and tested on another, and not cross-validated."""
+    return "train" in datasets.splits(target)
+
+
+def training_split(target: str, train: int | None) -> str:
+    """What a target with splits is trained on: all there is but the test part, or `train` images of its own split."""
+    return "full" if train is None and "full" in datasets.splits(target) else "train"
+
+
+def parts(target: str, *, train: int | None, test: int | None, folds: int, repeats: int, seed: int) -> Iterator[Part]:
     """One part where the target has a training split, else folds x repeats, stratified, that train on one fold."""
-    if "train" in datasets.splits(target):
-        tested = datasets.load(target, "test", n=test)
-        yield Part(datasets.load(target, "train", n=train), tested, torch.arange(len(tested)))
+    if has_splits(target):
+        tested = load_data(target, "test", n=test)
+        yield Part(load_data(target, training_split(target, train), n=train), tested, torch.arange(len(tested)))
         return
     from sklearn.model_selection import RepeatedStratifiedKFold
 
-    everything = datasets.load(target, "all")
+    everything = load_data(target, "all")
     cut = RepeatedStratifiedKFold(n_splits=folds, n_repeats=repeats, random_state=seed)
     for folds_left, fold in cut.split(np.zeros(len(everything)), everything.labels.numpy()):
         tested, trained_on = torch.from_numpy(folds_left), torch.from_numpy(fold)
@@ -67,8 +76,8 @@ def finetune(
     target: str,
     epochs: int,
     lr: float,
-    train: int,
-    test: int,
+    train: int | None,
+    test: int | None,
     folds: int,
     repeats: int,
     fresh: bool = False,
@@ -81,16 +90,20 @@ def finetune(
     """
     hits = []
     for part in parts(target, train=train, test=test, folds=folds, repeats=repeats, seed=run.seed):
-        network = _tuned(run, target, part.train, epochs, lr, fresh)
+        network = _tuned(run, target, part.train, epochs, lr, fresh, whole=training_split(target, train) == "full")
         hits.append((part, predict(network, part.test.to(run.device)).argmax(1).cpu()))
     return _row(run, target, "finetune", hits, fresh)
 
 
-def _tuned(run: Run, target: str, data: datasets.ImageSet, epochs: int, lr: float, fresh: bool) -> nn.Module:
-    """The network after the fine-tune: a run of its own on a split, so kept and resumed; trained here on a fold."""
-    if "train" in datasets.splits(target):
-        changes = {"data": target, "data_seed": 0, "rho": None, "train": len(data), "val": None, "test": None}
-        changes |= {"epochs": epochs, "lr": lr} | ({} if fresh else {"start": run})
+def _tuned(run: Run, target: str, data, epochs: int, lr: float, fresh: bool, whole: bool = False) -> nn.Module:
+    """The network after the fine-tune: a run of its own on a split, so kept and resumed; trained here on a fold.
+
+    `whole` says that `data` is the split "full". No target is augmented: a mirrored digit is another.
+    """
+    if has_splits(target):
+        changes = {"data": target, "data_seed": 0, "rho": None, "val": None, "test": None, "augment": "none"}
+        changes |= {"train": None if whole else len(data), "refit": whole, "epochs": epochs, "lr": lr}
+        changes |= {"weights": "none"} if fresh else {"start": run}
         return trained(run.preset, "base", run.seed, device=run.device, **changes).model()
     generator = training.generator_for(run.seed, "weights")
     network = (
@@ -98,21 +111,20 @@ def _tuned(run: Run, target: str, data: datasets.ImageSet, epochs: int, lr: floa
         if fresh
         else models.replace_head(run.model("cpu"), len(data.classes), generator)
     )
-    recipe = replace(run.preset.training, epochs=epochs, lr=lr)
+    recipe = replace(run.preset.training, epochs=epochs, lr=lr, augment="none")
     training.fit(network.to(run.device), data, losses.Objective("base"), recipe, seed=run.seed)
     return network
 
 
 def _untrained(run: Run, classes: int) -> nn.Module:
     """The preset's network with fresh weights: those from which the run itself began, but for the head."""
-    return models.build(
-        **asdict(run.preset.model), classes=classes, generator=training.generator_for(run.seed, "weights")
-    ).eval()
+    fresh = replace(run.preset, model=replace(run.preset.model, weights="none"))
+    return weights.network_of(fresh, classes, training.generator_for(run.seed, "weights")).eval()
 
 
 @measurement(version=1)
 def probe(
-    run: Run, *, target: str, train: int, test: int, folds: int, repeats: int, fresh: bool = False
+    run: Run, *, target: str, train: int | None, test: int | None, folds: int, repeats: int, fresh: bool = False
 ) -> pd.DataFrame:
     """Accuracy on a target of a logistic regression on the frozen network's features; columns as in `finetune`.
 
@@ -161,7 +173,7 @@ def _row(run: Run, target: str, method: str, hits: list[tuple[Part, Tensor]], fr
 def budget(preset: Preset, target: str) -> dict[str, Any]:
     """The settings of `finetune` on a target, from the preset's group `transfer`."""
     own = preset.transfer
-    epochs = own.epochs if "train" in datasets.splits(target) else own.faces_epochs
+    epochs = own.epochs if has_splits(target) else own.faces_epochs
     settings = {"train": own.train, "test": own.test, "folds": own.folds, "repeats": own.repeats}
     return {"target": target, "epochs": epochs, "lr": own.lr} | settings
 
@@ -170,7 +182,7 @@ def table3(section) -> pd.DataFrame:
     """Every arm and seed, and the scratch reference, on every target by both methods: one row each."""
     runs, tables = section.runs(), []
     first = [run for run in runs if run.arm == runs[0].arm]  # the reference has no arm: once per seed
-    for target in TARGETS:
+    for target in section.preset.transfer.targets:
         settings = budget(section.preset, target)
         frozen = {name: value for name, value in settings.items() if name not in ("epochs", "lr")}
         for function, chosen in ((finetune, settings), (probe, frozen)):
@@ -187,12 +199,13 @@ def held_out(
 
     The target is drawn with another data seed, and its test split is not looked at. Columns: target, lr, accuracy.
     """
-    data = datasets.load(target, "train", seed=data_seed, n=train)
+    data = load_data(target, "train", seed=data_seed, n=train)
+    data = data if data.groups is not None else replace(data, groups=torch.arange(len(data)))
     groups = data.groups.unique()
     out = groups[torch.randperm(len(groups), generator=run.generator("held out"))[: round(share * len(groups))]]
     inside = ~torch.isin(data.groups, out)
     network = models.replace_head(run.model(), len(data.classes), training.generator_for(run.seed, "weights"))
-    recipe = replace(run.preset.training, epochs=epochs, lr=lr)
+    recipe = replace(run.preset.training, epochs=epochs, lr=lr, augment="none")
     training.fit(network, data.select(inside), losses.Objective("base"), recipe, seed=run.seed)
     rest = data.select(~inside).to(run.device)
     right = predict(network, rest).argmax(1) == rest.labels
@@ -202,17 +215,32 @@ def held_out(
 def protocol(preset: Preset) -> str:
     """Sizes, BatchNorm and normalisation, on which such comparisons depend and which the paper does not state."""
     own, recipe = preset.transfer, preset.training
-    side = datasets.load("faces", "all", n=1).images.shape[2]
+    first = own.targets[0]
+    side = load_data(first, "test" if has_splits(first) else "all", n=1).images.shape[2]
     norm = "BatchNorm" if preset.model.norm == "batch" else "GroupNorm"
-    length = f"{_counted(own.epochs)} ({_counted(own.faces_epochs)} on faces)"
+    whole, cut = (_listed([TARGETS[t] for t in own.targets if has_splits(t) is kind]) for kind in (True, False))
+    length = f"{_counted(own.epochs)}" + (f" ({_counted(own.faces_epochs)} on {cut})" if cut else "")
     rate = f"{recipe.optimizer} at a peak rate of {own.lr:g} ({recipe.schedule}), batches of {recipe.batch_size}"
     return (
         f"Every target comes as **{side} x {side}** pixels in three channels, in [0, 1], through the source's own "
         f"fixed normaliser. The fine-tune trains **all** weights for {length} with {rate}, and plain cross-entropy for "
         f"every arm; {norm} is in training mode and so adapts. The probe leaves the network alone, in eval mode, with "
-        f"the source's statistics. Grey digits and photographs have {own.train} training and {own.test} test images; "
-        f"the faces are cut {own.repeats} times into {own.folds} folds, trained on one and tested on the others."
+        "the source's statistics."
+        + (f" Trained on {_size(own.train)} training images and tested on {_size(own.test)}: {whole}." if whole else "")
+        + (
+            f" Cut {own.repeats} times into {own.folds} folds, trained on one, tested on the others: {cut}."
+            if cut
+            else ""
+        )
     )
+
+
+def _size(n: int | None) -> str:
+    return "all" if n is None else f"{n:,}"
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _counted(epochs: int) -> str:
@@ -271,7 +299,7 @@ def conclusion(table: pd.DataFrame, method: str) -> str:
     parts = []
     for target, rows in table[(table["method"] == method) & (table["arm"] != SCRATCH)].groupby("target", sort=False):
         parts += [
-            f"**{TARGETS[target].capitalize()}**",
+            f"**{TARGETS[target][0].upper()}{TARGETS[target][1:]}**",
             "",
             directions.describe(rows, "accuracy", PAPER, percent=True),
             "",
@@ -297,6 +325,9 @@ def _named(arms: list[str], of: int) -> str:
     return ", ".join(f"`{arm}`" for arm in arms) + (" is" if len(arms) == 1 else " are")
 
 
+_COUNTS = {1: "one", 2: "two", 3: "three", 4: "four"}
+
+
 def describe(table: pd.DataFrame) -> str:
     """The alt text of the figure."""
     told = []
@@ -308,7 +339,7 @@ def describe(table: pd.DataFrame) -> str:
         ]
         told.append(f"{TARGETS[target]}: {'; '.join(each)}")
     return (
-        "Accuracy in percent on three targets, a panel each, a row per arm and one for networks without a source; a "
-        "filled mark for the full fine-tune, a hollow one for the linear probe, with 95 percent intervals. "
-        f"{'. '.join(told)}."
+        f"Accuracy in percent on {_COUNTS.get(len(told), len(told))} targets, a panel each, a row per arm and one for "
+        "networks without a source; a filled mark for the full fine-tune, a hollow one for the linear probe, with 95 "
+        f"percent intervals. {'. '.join(told)}."
     )

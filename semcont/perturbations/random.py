@@ -1,12 +1,14 @@
 """Random perturbations for training: the photometric P of Eq. 3, and the Gaussian noise of stability training."""
 
 import math
+from functools import partial
 
 import torch
 from jaxtyping import Float
-from torch import Generator, Tensor
+from torch import Tensor
 
 from .._checks import check_images
+from .._draws import Source, draw
 from .photometric import LEVELS, UNCHECKED
 
 
@@ -29,16 +31,15 @@ class RandomPhotometric:
         self.hue_level = level if hue_level is None else hue_level
         self.names = tuple(name for name in LEVELS if hue or name != "hue")
 
-    def __call__(self, x: Float[Tensor, "n 3 h w"], generator: Generator | None = None) -> Float[Tensor, "n 3 h w"]:
+    def __call__(self, x: Float[Tensor, "n 3 h w"], generator: Source = None) -> Float[Tensor, "n 3 h w"]:
         """x' for each x of the batch, detached."""
         check_images(x)
         return self.unchecked(x, generator)
 
-    def unchecked(self, x: Tensor, generator: Generator | None = None) -> Tensor:
+    def unchecked(self, x: Tensor, generator: Source = None) -> Tensor:
         """The same without the check of the images, for a training loop whose images are known to be good."""
-        device = "cpu" if generator is None else generator.device
-        choice = torch.randint(len(self.names), (len(x),), generator=generator, device=device)
-        u = 2 * torch.rand(len(x), generator=generator, device=device, dtype=torch.float64) - 1
+        choice = draw(partial(torch.randint, len(self.names)), (len(x),), generator)
+        u = 2 * draw(torch.rand, (len(x),), generator, torch.float64) - 1
         x_prime = x.detach().clone()
         for k, name in enumerate(self.names):
             rows = (choice == k).nonzero().squeeze(1)
@@ -70,15 +71,14 @@ class GaussianNoise:
             raise ValueError(f"sigma must not be negative, not {sigma!r}")
         self.sigma = sigma
 
-    def __call__(self, x: Float[Tensor, "n 3 h w"], generator: Generator | None = None) -> Float[Tensor, "n 3 h w"]:
+    def __call__(self, x: Float[Tensor, "n 3 h w"], generator: Source = None) -> Float[Tensor, "n 3 h w"]:
         """x' for each x of the batch, detached."""
         check_images(x)
         return self.unchecked(x, generator)
 
-    def unchecked(self, x: Tensor, generator: Generator | None = None) -> Tensor:
+    def unchecked(self, x: Tensor, generator: Source = None) -> Tensor:
         """The same without the check of the images."""
-        device = "cpu" if generator is None else generator.device
-        noise = torch.randn(x.shape, generator=generator, device=device, dtype=x.dtype).to(x.device)
+        noise = draw(torch.randn, x.shape, generator, x.dtype).to(x.device)
         return (x.detach() + self.sigma * noise).clamp(0, 1)
 
     def __repr__(self) -> str:

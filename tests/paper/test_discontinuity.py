@@ -227,7 +227,8 @@ def test_maps_and_ranks_on_a_smoke_run(run, monkeypatch):
     first = alone[(alone["image"] == drawn[0]) & (alone["embedding"] == "pca")].set_index("perturbation")["rank"]
     same = own[(own["embedding"] == "pca") & own["point"].isin(LEVELS)].set_index("point")["rank"]
     assert first.to_dict() == same.to_dict()
-    assert "2 images" not in embeddings.describe_maps(maps) and "class" in embeddings.describe_maps(maps)
+    told = embeddings.describe_maps(maps, ["a", "b", *"cdefghij"])
+    assert f"class {chr(97 + maps['label'][0])}:" in told
 
 
 # --- what the notebook shows ------------------------------------------------------------------------------------------
@@ -243,14 +244,16 @@ def test_figures_words_and_evidence_from_a_smoke_run(run, distances):
     axes = plots.discontinuity_rates(table, others=9)
     assert axes.shape == (1, 3) and len(axes[0, 0].lines) == 4 + 1  # four perturbations and the dotted line
     chosen = discontinuity.examples(distances, [1.0, 0.5])
-    grid = plots.pairs(chosen, discontinuity.pictures(run, chosen, 10))
+    grid = plots.pairs(chosen, discontinuity.pictures(run, chosen, 10), run.record["classes"])
     assert grid.shape == (4, 7) and f"DS {chosen['score'][0]:.2f}"[:4] in grid[0, 1].get_xlabel()
     found = evidence(table, "rate", measure="beyond_nearest", level=1, perturbation=discontinuity.POOLED)
     assert len(found["rows"]) == 1 and found["rows"][0]["n"] == 4 * 60
     two = pd.concat([table, table.assign(arm="c")])
     assert list(discontinuity.reading(two[two["perturbation"] == discontinuity.POOLED])["arm"]) == ["base", "c"]
     assert discontinuity.conclusion_arms(two).count("`") == 4
-    for text in (discontinuity.describe_rates(table), discontinuity.describe_pairs(chosen)):
+    alone = discontinuity.reading(table[table["perturbation"] == discontinuity.POOLED])  # one arm, one row
+    assert list(alone["arm"]) == ["base"] and list(alone)[1:] == list(discontinuity.MEASURES.values())
+    for text in (discontinuity.describe_rates(table), discontinuity.describe_pairs(chosen, run.record["classes"])):
         assert all(name in text for name in LEVELS)
 
 

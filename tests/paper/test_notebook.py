@@ -153,3 +153,10 @@ def test_declared_parameters_are_read_from_the_tagged_cell(tmp_path):
 def test_a_notebook_has_exactly_one_parameters_cell(tmp_path, cells):
     with pytest.raises(SettingsError, match="parameters"):
         parameters.declared(_write(tmp_path / "n.ipynb", "seed: int = 0", cells=cells))
+
+
+def test_columns_of_sentences_are_named_for_the_page():
+    table = pd.DataFrame({"id": ["a"], "claim": ["a sentence that is longer than thirty characters"], "value": [1.0]})
+    assert notebook._prose(table) == ["prose-2"]
+    assert notebook._prose(table.set_index("id")) == ["prose-2"]  # the index is a column of the page, too
+    assert notebook._prose(table[["value"]]) == []

@@ -39,7 +39,7 @@ class Linear(nn.Module):
 
 
 class Bump(nn.Module):
-    """One logit that is highest where the mean of x is that of the image plus `at` / 255, and falls off quadratically."""
+    """One logit that is highest where x is on average `at` / 255 brighter, and falls off quadratically."""
 
     def __init__(self, x: torch.Tensor, at: float) -> None:
         super().__init__()
@@ -177,12 +177,12 @@ def test_the_figure_and_the_words_follow_the_table(images):
         style.use()
         tables = [_table(Linear(scale), images, points=5, rounds=0) for scale in (1, 2)]
         table = pd.concat([t.assign(arm=arm, seed=0) for arm, t in zip(("base", "c"), tables, strict=True)])
-        axes = plots.strength_paths(table)
+        axes = plots.strength_paths(paths_of_strength.course(table))
         assert [panel.get_yscale() for panel in axes.flat] == ["log"] * 4
         assert axes[0, 0].get_xticklabels()[0].get_text() == "-64" and len(axes[0, 0].lines) == 4
         plt.close("all")
     text = paths_of_strength.conclusion(table)
     assert "`c` against `base`" in text and "Single run" in text
     assert len(paths_of_strength.reading(table)) == 4 * len(paths_of_strength.MEASURES)
-    assert "Largest value found" in paths_of_strength.describe(table)
+    assert "Largest found" in paths_of_strength.describe(table)
     assert "four points" in paths_of_strength.conclusion(pd.DataFrame())

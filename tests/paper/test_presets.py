@@ -51,7 +51,7 @@ def test_every_preset_loads_and_comments_every_key(path):
         ("arms: [base, c, adv, adv+c]", "arms: [base, advc]", ("arms", "'advc'", "'adv+c'")),
         ("optimizer: sgd", "optimizer: adamax", ("optimizer", "'adamax'", "'adam'")),
         ("stem: cifar-stride2", "stem: cifar-stride3", ("model.stem", "cifar-stride2")),
-        ("epochs: 32", "epochs: 32.5", ("training.epochs", "integer", "32.5")),
+        ("\n  epochs: ", "\n  epochs: 1.5  # not ", ("training.epochs", "integer", "1.5")),
         ("rho: 0.5", "rho: 1.5", ("data", "rho", "1.5")),
         ("seeds: 1 ", "seeds: true ", ("seeds", "integer", "True")),
         ("name: quick", "", ("name", "missing")),

@@ -212,6 +212,7 @@ def test_a_page_without_navigation_is_refused():
 @pytest.mark.parametrize(
     ("name", "label", "topic"),
     [
+        ("fig12_gradcam", "Figure 12", "GradCAM"),
         ("fig03_continuity_levels", "Figure 3", "continuity levels"),
         ("fig10b_more", "Figure 10b", "more"),
         ("table2_pgd", "Table 2", "pgd"),

@@ -10,11 +10,13 @@ import torch
 
 from semcont import datasets
 from semcont.paper import plots, transfer
+from semcont.paper.budgets import Transfer
 from semcont.paper.claims import numbers
 from semcont.paper.presets import load_preset
 from semcont.paper.runs import measured, trained
 
 SMALL = {"train": 60, "test": 40, "folds": 4, "repeats": 3}
+BUNDLED = load_preset("smoke").transfer.targets
 ARMS = ("base", "c", "adv", "adv+c", transfer.SCRATCH)
 
 
@@ -28,7 +30,7 @@ def table(values: dict[str, float], seeds: int = 1) -> pd.DataFrame:
     rows = [
         {"arm": arm, "seed": seed, "target": target, "method": method, "accuracy": value, "n": 100}
         | {"low": value - 0.05, "high": value + 0.05, "chance": 0.1}
-        for target in transfer.TARGETS
+        for target in BUNDLED
         for method in transfer.METHODS
         for seed in range(seeds)
         for arm, value in values.items()
@@ -70,7 +72,7 @@ def test_faces_are_trained_on_one_fold_and_tested_on_all_others():
 # --- measurements -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("target", transfer.TARGETS)
+@pytest.mark.parametrize("target", BUNDLED)
 def test_rows_of_both_methods(run, target):
     tuned = measured(run, transfer.finetune, target=target, epochs=1, lr=0.05, **SMALL)
     probed = measured(run, transfer.probe, target=target, **SMALL)
@@ -80,6 +82,27 @@ def test_rows_of_both_methods(run, target):
         assert (row["arm"], row["target"], row["method"]) == ("c", target, method)
         assert row["low"] <= row["accuracy"] <= row["high"] and row["n"] == (200 if target == "faces" else 40)
         assert row["chance"] == (0.5 if target == "faces" else 0.1)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("target", ["cifar10", "mnist", "svhn-first1083"])
+def test_the_papers_targets_by_both_methods(run, target):
+    try:
+        (part, *_) = transfer.parts(target, **SMALL, seed=0)
+    except datasets.DataError as error:
+        pytest.skip(str(error))
+    assert part.train.images.shape[2:] == (32, 32) and len(part.test.classes) == 10 and not part.test.bundled
+    tuned = transfer.finetune(run, target=target, epochs=1, lr=0.05, **SMALL).iloc[0]
+    probed = transfer.probe(run, target=target, **SMALL).iloc[0]
+    n = 1083 if target == "svhn-first1083" else 40
+    assert tuned["n"] == probed["n"] == n and probed["low"] <= probed["accuracy"] <= probed["high"]
+
+
+def test_a_target_that_nobody_knows_names_the_nearest():
+    with pytest.raises(ValueError, match="unknown target 'cifar01'; did you mean 'cifar10'"):
+        Transfer(targets=("cifar01",))
+    with pytest.raises(ValueError, match="distinct"):
+        Transfer(targets=("mnist", "mnist"))
 
 
 def test_scratch_rows_name_no_arm_and_depend_on_none(run):

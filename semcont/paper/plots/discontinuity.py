@@ -1,5 +1,6 @@
 """Figs. 1 and 2, and the rates and ranks behind them."""
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,11 +23,11 @@ _TITLES = {
 _EMBEDDINGS = {"logits": "logits", "pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
 
 
-def pairs(table: pd.DataFrame, images: Float[np.ndarray, "rows 3 h w 3"]) -> np.ndarray:
+def pairs(table: pd.DataFrame, images: Float[np.ndarray, "rows 3 h w 3"], classes: Sequence[str]) -> np.ndarray:
     """Fig. 1: x_A, x_A', x_B in each row, with DS(x_A, x_A') and DS(x_A, x_B), the larger in bold.
 
-    `table` is from `discontinuity.examples`, `images` from `discontinuity.pictures`. One block of four rows per
-    quantile of the table, side by side.
+    `table` is from `discontinuity.examples`, `images` from `discontinuity.pictures`, `classes` are the network's. One
+    block of four rows per quantile of the table, side by side.
     """
     quantiles = list(dict.fromkeys(table["quantile"]))
     rows = len(table) // len(quantiles)
@@ -37,7 +38,7 @@ def pairs(table: pd.DataFrame, images: Float[np.ndarray, "rows 3 h w 3"]) -> np.
         ax.set_axis_off()
     for k, row in enumerate(table.itertuples()):
         block, line = divmod(k, rows)
-        _triple(axes[line, 4 * block : 4 * block + 3], row, images[k])
+        _triple(axes[line, 4 * block : 4 * block + 3], row, images[k], classes)
         if block == 0:
             axes[line, 0].set_ylabel(row.perturbation, fontsize=9)
     for ax, name in zip(axes[0], ("$x_A$", "$x_{A'}$", "$x_B$", "") * len(quantiles), strict=False):
@@ -57,16 +58,21 @@ def _quantile(quantile: float) -> str:
     )
 
 
-def _triple(axes: Sequence[Axes], row, images: Float[np.ndarray, "3 h w 3"]) -> None:
+def _triple(axes: Sequence[Axes], row, images: Float[np.ndarray, "3 h w 3"], classes: Sequence[str]) -> None:
     style.show_images(np.asarray(axes), images)
     further = row.score > row.nearest
     texts = (
-        f"seen as {row.predicted}",
-        f"DS {_short(row.score)}\nseen as {row.predicted_prime}",
+        _seen(classes[row.predicted]),
+        f"DS {_short(row.score)}\n{_seen(classes[row.predicted_prime])}",
         f"DS {_short(row.nearest)}",
     )
     for ax, text, bold in zip(axes, texts, (False, further, not further), strict=True):
         ax.set_xlabel(text, fontsize=8, labelpad=2.5, fontweight="bold" if bold and "DS" in text else "normal")
+
+
+def _seen(name: str) -> str:
+    """ "seen as 7", or a long name on lines of its own, that a picture's width holds."""
+    return f"seen as {name}" if len(name) < 3 else "seen as\n" + "\n".join(textwrap.wrap(name, 15))
 
 
 def _short(value: float) -> str:

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
+from ...losses import ARMS
 from . import style
 from .lines import over_seeds
 
@@ -61,6 +62,8 @@ def training_curves(table: pd.DataFrame, ax: Sequence[Axes] | None = None) -> np
     table = table.assign(low=table["value"], high=table["value"])
     for panel, measure in zip(np.ravel(ax), measures, strict=False):
         part = table[table["measure"] == measure]
+        if measure == "distance":  # of arms whose third term is another, it is another distance
+            part = part[[ARMS[arm].distance == "squared_l2" for arm in part["arm"]]]
         for arm in style.arm_order(part):
             rows = over_seeds(part[part["arm"] == arm], ["epoch"])
             style.band(panel, rows["epoch"], rows["low"], rows["high"], arm)
@@ -88,16 +91,17 @@ def training_curves(table: pd.DataFrame, ax: Sequence[Axes] | None = None) -> np
 
 def smoothness(table: pd.DataFrame, ax: Sequence[Axes] | None = None) -> np.ndarray:
     """A point with its interval per arm and seed, a panel per measure; `table` from `gradients.smoothness`."""
-    if ax is None:
-        ax = style.panels(1, 4, size=(2.05, 2.2), sharey=True)[1]
     arms = style.arm_order(table)
+    if ax is None:
+        ax = style.panels(1, 4, size=(2.05, max(2.2, 0.8 + 0.35 * len(arms))), sharey=True)[1]
     seeds = sorted(set(table["seed"]))
     for panel, (measure, (title, unit)) in zip(np.ravel(ax), _PANELS.items(), strict=True):
         scale = "raw" if measure == "pixel_share" else "relative"
         part = table[(table["measure"] == measure) & (table["scale"] == scale)]
         for row in part.itertuples():
-            y = arms.index(row.arm) + 0.5 * ((seeds.index(row.seed) + 0.5) / len(seeds) - 0.5)
+            y = arms.index(row.arm) + min(0.8, 0.25 * len(seeds)) * ((seeds.index(row.seed) + 0.5) / len(seeds) - 0.5)
             look = {"fmt": style.ARM_MARKERS[row.arm], "color": style.ARM_COLOURS[row.arm]}
+            look |= {"markersize": 3, "alpha": 0.7} if len(seeds) > 3 else {}
             error = [[row.value - row.low], [row.high - row.value]]
             panel.errorbar(row.value, y, xerr=error, elinewidth=1.3, capsize=2, **look)
         panel.set(title=title, xlabel=unit, xlim=(0, 1.1 * part["high"].max()), ylim=(len(arms) - 0.5, -0.5))
@@ -117,7 +121,8 @@ def pixel_maps(table: pd.DataFrame, images: Float[np.ndarray, "n h w 3"], ax: np
     """
     arms = style.arm_order(table)
     if ax is None:
-        ax = style.panels(len(images), 1 + len(arms), size=(1.25, 1.27))[1]
+        width = min(1.25, 12 / (1 + len(arms)))  # inches
+        ax = style.panels(len(images), 1 + len(arms), size=(width, width + 0.02))[1]
     maps = []
     for k, image in enumerate(images):
         maps.append(image)

@@ -24,9 +24,10 @@ ARM_COLOURS = {
     "noise+c": "#8c6d1f",
     "trades": "#a3243b",
     "squeeze": "#9aa02c",
+    "base/T": "#a9a9a9",  # no training: `base` with smaller logits
 }
 ARM_LABELS = {name: name.upper() if name in ("c", "adv", "adv+c") else name for name in ARM_COLOURS}
-ARM_MARKERS = dict(zip(ARM_COLOURS, "oosDv^<>Pph", strict=True))
+ARM_MARKERS = dict(zip(ARM_COLOURS, "oosDv^<>Pphd", strict=True))
 MUTED = "#767676"  # chance lines, references
 RC = {
     "figure.dpi": 110,
@@ -103,9 +104,10 @@ def band(ax: Axes, x: Iterable[float], low: Iterable[float], high: Iterable[floa
 
 
 def legend_above(fig: Figure, ax: Axes, columns: int | None = None) -> None:
-    """One legend for all panels, above them."""
+    """One legend for all panels, above them; many arms take several rows, of about an inch a column."""
     handles, labels = ax.get_legend_handles_labels()
-    fig.legend(handles, labels, loc="outside upper center", ncols=columns or len(labels))
+    rows = -(-len(labels) // max(4, int(fig.get_size_inches()[0])))
+    fig.legend(handles, labels, loc="outside upper center", ncols=columns or -(-len(labels) // rows))
 
 
 def show_images(

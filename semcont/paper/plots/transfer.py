@@ -7,9 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from ..budgets import TARGETS
 from . import style
 
-_TARGETS = {"grey_digits": "Grey digits", "textures": "Photographs", "faces": "Faces"}
 _METHODS = {"finetune": ("full fine-tune", -0.14, True), "probe": ("linear probe", 0.14, False)}
 
 
@@ -18,7 +18,7 @@ def transfer_targets(table: pd.DataFrame, ax: Sequence[Axes] | None = None) -> n
 
     `table` is what `transfer.table3` returns; over seeds, means. Filled: full fine-tune; hollow: linear probe.
     """
-    targets = [name for name in _TARGETS if name in set(table["target"])]
+    targets = [name for name in TARGETS if name in set(table["target"])]
     rows = [*style.arm_order(table), "scratch"]
     if ax is None:
         ax = style.panels(1, len(targets), size=(2.55, 2.5), sharey=True)[1]
@@ -30,7 +30,11 @@ def transfer_targets(table: pd.DataFrame, ax: Sequence[Axes] | None = None) -> n
                 _mark(panel, place + shift, means.loc[arm], arm, filled)
         panel.axhspan(len(rows) - 1.5, len(rows) - 0.5, color="#f3f3f3", linewidth=0, zorder=0)
         chance = f"{mine['chance'].iloc[0] * 100:.0f} %"
-        panel.set(title=_TARGETS[target], xlabel=f"accuracy (chance: {chance})", ylim=(len(rows) - 0.5, -0.5))
+        panel.set(
+            title=TARGETS[target][0].upper() + TARGETS[target][1:],
+            xlabel=f"accuracy (chance: {chance})",
+            ylim=(len(rows) - 0.5, -0.5),
+        )
         panel.xaxis.set_major_formatter(lambda value, _: f"{value * 100:.0f} %")
         panel.xaxis.set_major_locator(_ticks())
         panel.grid(False, axis="y")

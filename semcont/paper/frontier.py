@@ -1,0 +1,124 @@
+"""The plane of clean against attacked accuracy: is adv+c on the frontier, or is the same trade to be had without it?
+
+The constraint may buy robustness with clean accuracy. So do a stronger attack in training, and TRADES with a larger
+beta; a gain over `adv` alone does not say that the constraint is the better way to spend it.
+"""
+
+import numpy as np
+import pandas as pd
+
+from . import robustness, variants
+from .paired import over_seeds
+
+OURS = "adv+c"
+MEASURES = {"attacked": "accuracy under PGD", "worst": "worst case over attacks"}
+
+
+def points(section) -> pd.DataFrame:
+    """The networks of `preset.frontier`: columns variant, arm, seed, measure (of `MEASURES`), clean, robust, chance.
+
+    `clean` and `robust` are shares of the test images: both of Table 2's, or both of the audit's. Empty where the
+    preset leaves the plane out.
+    """
+    preset = section.preset
+    wanted = variants.frontier(preset)
+    if not wanted:
+        return pd.DataFrame()
+    own = preset.robustness
+    table = variants.measured(
+        section, wanted, robustness.by_attack, attacks=robustness.table2(preset), images=own.images
+    )
+    parts = [_plane(table, list(robustness.table2(preset))[1], "attacked")]
+    if preset.frontier.worst:
+        attacks, within = robustness.audit(preset), preset.evaluation.eps
+        table = variants.measured(
+            section, wanted, robustness.by_attack, attacks=attacks, images=own.audit_images, within=within
+        )
+        parts.append(_plane(table, "all", "worst"))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _plane(table: pd.DataFrame, attack: str, measure: str) -> pd.DataFrame:
+    """One point per network: its accuracy without an attack, and under `attack`."""
+    keys = ["variant", "arm", "seed"]
+    clean = table[table["attack"] == "none"].set_index(keys)[["accuracy", "chance"]]
+    robust = table[table["attack"] == attack].set_index(keys)["accuracy"]
+    found = clean.rename(columns={"accuracy": "clean"}).assign(robust=robust, measure=measure)
+    return found.reset_index()[[*keys, "measure", "clean", "robust", "chance"]]
+
+
+def margin(point: tuple[float, float], rivals: np.ndarray) -> float:
+    """How far `point` (clean, robust) is from being matched by one of the `rivals` (r, 2) in both accuracies.
+
+    min over rivals of max(clean - rival's, robust - rival's), the additive epsilon indicator of Zitzler et al. (2003).
+    Above 0: each rival is worse in one of the two by at least so much, so the point is on the frontier. Below 0: some
+    rival is better in both by so much. Raises `ValueError` where there is no rival.
+    """
+    rivals = np.asarray(rivals, dtype=np.float64)
+    if len(rivals) == 0:
+        raise ValueError("a margin needs at least one rival")
+    return float((np.asarray(point) - rivals).max(axis=1).min())
+
+
+def margins(table: pd.DataFrame) -> pd.DataFrame:
+    """`margin` of every adv+c network against all others of the same seed; one row per variant and measure.
+
+    Columns variant, measure, seeds, clean, robust, margin (means over seeds), low, high (t interval over seeds; NaN for
+    one), verdict. Seeds without a rival are left out.
+    """
+    rows = []
+    for (measure, variant), part in table[table["arm"] == OURS].groupby(["measure", "variant"], sort=False):
+        rivals = table[(table["arm"] != OURS) & (table["measure"] == measure)]
+        found = []
+        for point in part.itertuples():
+            others = rivals[rivals["seed"] == point.seed][["clean", "robust"]].to_numpy()
+            found += [margin((point.clean, point.robust), others)] if len(others) else []
+        if found:
+            summary = over_seeds(found)
+            about = {"variant": variant, "measure": measure, "seeds": summary.pop("n")}
+            about |= {"clean": part["clean"].mean(), "robust": part["robust"].mean()}
+            rows.append(about | {"margin": summary.pop("mean")} | summary)
+    columns = ["variant", "measure", "seeds", "clean", "robust", "margin", "low", "high"]
+    result = pd.DataFrame(rows, columns=columns)
+    return result.assign(verdict=[_verdict(row) for row in result.itertuples()])
+
+
+def _verdict(row) -> str:
+    side = "on the frontier" if row.margin > 0 else "matched by another"
+    if np.isnan(row.low):
+        return f"single run: {side}"
+    return "undecided" if row.low <= 0 <= row.high else side
+
+
+def conclusion(table: pd.DataFrame) -> str:
+    """In Markdown: which adv+c networks are on the frontier of the plane."""
+    if table.empty:
+        return "This preset trains no networks for the plane (`frontier`), so nothing is said here."
+    found = margins(table)
+    lines = []
+    for measure, part in found.groupby("measure", sort=False):
+        lines += [f"Clean accuracy against {MEASURES[measure]}:", ""]
+        for row in part.itertuples():
+            bounds = "" if np.isnan(row.low) else f" [{100 * row.low:+.1f}, {100 * row.high:+.1f}]"
+            lines.append(f"- `{row.variant}`: **{row.verdict}**, margin {100 * row.margin:+.1f} points{bounds}.")
+        counts = part["verdict"].str.removeprefix("single run: ").value_counts()
+        lines += ["", f"So of {len(part)} weights of the constraint: {_counted(counts)}.", ""]
+    return "\n".join(lines) or f"No `{OURS}` was trained for the plane, so there is nothing to place."
+
+
+def _counted(counts: pd.Series) -> str:
+    return ", ".join(f"{number} {word}" for word, number in counts.items())
+
+
+def describe(table: pd.DataFrame) -> str:
+    """Alt text of the plane."""
+    means = table.groupby(["measure", "variant"], sort=False)[["clean", "robust"]].mean()
+    parts = []
+    for measure in dict.fromkeys(table["measure"]):
+        values = "; ".join(
+            f"{name} {100 * r.clean:.0f} and {100 * r.robust:.0f} %" for name, r in means.loc[measure].iterrows()
+        )
+        parts.append(f"Clean accuracy and {MEASURES[measure]}: {values}")
+    return (
+        f"Networks as points in the plane of clean and attacked accuracy, families joined by lines. {'. '.join(parts)}."
+    )

@@ -1,0 +1,38 @@
+"""Accuracy over the length of training."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter, NullLocator, PercentFormatter
+
+from .. import training_length
+from . import style
+from .lines import over_seeds
+
+
+def training_lengths(table: pd.DataFrame, ax: Sequence[Axes] | None = None) -> np.ndarray:
+    """Test accuracy over the updates of a whole training, a panel per measure, a line per arm; band: the seeds' range.
+
+    `table` is what `training_length.measures` returns. Every point is a training of its own, not an epoch of a longer.
+    """
+    test = table[table["split"] == "test"]
+    measures = [name for name in training_length.MEASURES if name in set(test["measure"])]
+    if ax is None:
+        ax = style.panels(1, len(measures), size=(3.1, 2.7), sharex=True)[1]
+    for panel, measure in zip(np.ravel(ax), measures, strict=True):
+        part = test[test["measure"] == measure]
+        for arm in style.arm_order(part):
+            rows = over_seeds(part[part["arm"] == arm].sort_values("updates"), ["updates"])
+            style.band(panel, rows["updates"], rows["low"], rows["high"], arm)
+            panel.plot(rows["updates"], rows["value"], **style.arm_line(arm))
+        ticks = sorted(set(part["updates"]))
+        panel.set(title=training_length.MEASURES[measure][0], xscale="log", xlabel="updates")
+        panel.xaxis.set_minor_locator(NullLocator())
+        panel.xaxis.set_minor_formatter(NullFormatter())
+        panel.set_xticks(ticks, [f"{tick:,}" for tick in ticks], fontsize=8)
+        panel.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+    first = np.ravel(ax)[0]
+    style.legend_above(first.figure, first)
+    return ax

@@ -1,0 +1,205 @@
+"""Training length as a control: arms trained for several lengths, each with its own schedule, and when they level off.
+
+The constraint slows learning, so the order of two arms may turn with the length of training. A verdict counts from the
+length at which both have levelled off, by the criterion of the preset.
+"""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from .. import attacks as attacking
+from . import paired, robustness, statistics, variants
+from .continuity import PAIRS
+from .measurements import measurement
+from .paired import Contrast
+from .presets import Preset
+from .runs import Run, predict
+
+MEASURES = {
+    "clean": ("Clean accuracy", 100.0),
+    "attacked": ("Accuracy under PGD", 100.0),
+    "worst": ("Worst case over attacks", 100.0),
+}
+CONTRASTS = tuple(Contrast("", first, second) for first, second in (*PAIRS, ("adv", "base")))
+"""The pairs whose order is followed over the lengths."""
+
+
+@measurement()
+def on_validation(run: Run) -> pd.DataFrame:
+    """Accuracy on the validation images, clean and under the preset's evaluation: what the criterion looks at.
+
+    Columns measure ("clean", "attacked"), accuracy, n, low, high.
+    """
+    data, network = run.images("val"), run.model()
+    groups = None if data.groups is None else data.groups.cpu().numpy()
+    clean = predict(network, data).argmax(1) == data.labels
+    settings = run.preset.evaluation.in_pixels()
+    attacked = attacking.survivors(network, data.float(), data.labels, seed=run.seed, **settings)
+    rows = [("clean", clean), ("attacked", attacked)]
+    return pd.DataFrame([{"measure": name, **statistics.accuracy(right.cpu().numpy(), groups)} for name, right in rows])
+
+
+def updates(preset: Preset, epochs: int) -> int:
+    """Steps of the optimiser in so many epochs."""
+    images = preset.data.train
+    if images is None:
+        raise ValueError("data.train must be a number where training lengths are compared")
+    return epochs * math.ceil(images / preset.training.batch_size)
+
+
+def measures(section) -> pd.DataFrame:
+    """Every arm, length and seed of `preset.lengths`, on test and validation images; empty where there are no lengths.
+
+    Columns arm, seed, epochs, updates, split, measure (of `MEASURES`), value, n, low, high.
+    """
+    preset = section.preset
+    wanted = variants.lengths(preset)
+    if not wanted:
+        return pd.DataFrame()
+    clean, attacked = robustness.table2(preset)
+    test = variants.measured(
+        section, wanted, robustness.by_attack, attacks=robustness.table2(preset), images=preset.robustness.images
+    )
+    parts = [test.assign(split="test", measure=test["attack"].map({clean: "clean", attacked: "attacked"}))]
+    if preset.lengths.worst:
+        parts.append(worst_case(section, wanted).assign(split="test", measure="worst"))
+    parts.append(variants.measured(section, wanted, on_validation).assign(split="val"))
+    table = pd.concat(parts, ignore_index=True).rename(columns={"accuracy": "value"})
+    table["updates"] = [updates(preset, int(epochs)) for epochs in table["epochs"]]
+    return table[["arm", "seed", "epochs", "updates", "split", "measure", "value", "n", "low", "high"]]
+
+
+def worst_case(section, wanted: list[variants.Variant]) -> pd.DataFrame:
+    """The share of the audit's images that survive every one of its attacks within Table 2's radius."""
+    own = section.preset.robustness
+    table = variants.measured(
+        section,
+        wanted,
+        robustness.by_attack,
+        attacks=robustness.audit(section.preset),
+        images=own.audit_images,
+        within=section.preset.evaluation.eps,
+    )
+    return table[table["attack"] == "all"]
+
+
+# --- what the table says ----------------------------------------------------------------------------------------------
+
+
+def doublings(table: pd.DataFrame, tolerance: float) -> pd.DataFrame:
+    """How far each doubling of the length moved validation accuracy: one row per arm, measure and doubling.
+
+    Columns arm, measure, epochs, change (percentage points, mean over seeds, against half as long), level: whether it
+    and every later doubling changes by less than `tolerance`.
+    """
+    means = table[table["split"] == "val"].groupby(["arm", "measure", "epochs"], sort=False)["value"].mean()
+    rows = []
+    for (arm, measure), values in means.groupby(["arm", "measure"], sort=False):
+        of = values.droplevel(["arm", "measure"])
+        found = [(n, 100 * (of[n] - of[n // 2])) for n in sorted(of.index) if n % 2 == 0 and n // 2 in of.index]
+        for k, (n, change) in enumerate(found):
+            level = all(abs(later) < tolerance for _, later in found[k:])
+            rows.append({"arm": arm, "measure": measure, "epochs": n, "change": change, "level": level})
+    return pd.DataFrame(rows, columns=["arm", "measure", "epochs", "change", "level"])
+
+
+def levelled(changes: pd.DataFrame) -> pd.DataFrame:
+    """From which length on an arm counts as levelled: one row per arm, columns arm, epochs (NaN: not yet), last_change.
+
+    Clean and attacked accuracy both have to; `last_change` is the larger of their last changes.
+    """
+    rows = []
+    for arm, part in changes.groupby("arm", sort=False):
+        both = part.groupby("epochs")["level"].all()
+        last = part[part["epochs"] == part["epochs"].max()]["change"]
+        rows.append(
+            {
+                "arm": arm,
+                "epochs": float(both[both].index.min()) if both.any() else np.nan,
+                "last_change": float(last.iloc[last.abs().argmax()]),
+            }
+        )
+    return pd.DataFrame(rows, columns=["arm", "epochs", "last_change"])
+
+
+def orders(table: pd.DataFrame) -> pd.DataFrame:
+    """`paired.intervals` of `CONTRASTS` on test images: columns first, second, measure, epochs, n, mean, low, high."""
+    test = table[table["split"] == "test"]
+    found = paired.differences(test, CONTRASTS, by=("measure", "epochs"))
+    return paired.intervals(found).drop(columns="question")
+
+
+def reading(order: pd.DataFrame) -> pd.DataFrame:
+    """`orders` as they are read: a row per pair and measure, a column per length; points with intervals."""
+    bounds = [
+        "" if np.isnan(row.low) else f" [{100 * row.low:+.1f}, {100 * row.high:+.1f}]" for row in order.itertuples()
+    ]
+    texts = [f"{100 * row.mean:+.1f}{bound}" for row, bound in zip(order.itertuples(), bounds, strict=True)]
+    pairs = order["first"] + " − " + order["second"]
+    cells = pd.DataFrame({"arms": pairs, "measure": order["measure"].map(lambda name: MEASURES[name][0])})
+    cells = cells.assign(column=[f"{epochs:g} epochs" for epochs in order["epochs"]], text=texts)
+    wide = cells.pivot(index=["arms", "measure"], columns="column", values="text")
+    return wide[list(dict.fromkeys(cells["column"]))].rename_axis(columns=None).reset_index()
+
+
+def turns(order: pd.DataFrame) -> pd.DataFrame:
+    """Where the sign of a pair's mean difference changes between two neighbouring lengths.
+
+    Columns first, second, measure, before, after (epochs), ahead: the arm that is ahead after the turn. A length at
+    which both are alike does not count as a side.
+    """
+    rows = []
+    for (first, second, measure), part in order.groupby(["first", "second", "measure"], sort=False):
+        part = part[part["mean"].abs() > 1e-9].sort_values("epochs")
+        signs, lengths = np.sign(part["mean"].to_numpy()), part["epochs"].to_numpy()
+        for k in np.flatnonzero(np.diff(signs)):
+            about = {"first": first, "second": second, "measure": measure}
+            ahead = first if signs[k + 1] > 0 else second
+            rows.append(about | {"before": lengths[k], "after": lengths[k + 1], "ahead": ahead})
+    return pd.DataFrame(rows, columns=["first", "second", "measure", "before", "after", "ahead"])
+
+
+def conclusion(table: pd.DataFrame, tolerance: float) -> str:
+    """In Markdown: which arms have levelled off and from where, and which pairs change places between which lengths."""
+    if table.empty:
+        return "This preset trains each arm for one length only (`lengths`), so nothing is said here."
+    lines = [
+        "Levelled off means that a doubling of the length, and every later one, changes validation accuracy, clean "
+        f"and under attack, by less than {tolerance:g} points, mean over seeds:",
+        "",
+    ]
+    for row in levelled(doublings(table, tolerance)).itertuples():
+        word = "has **not** levelled off" if np.isnan(row.epochs) else f"has levelled off at {row.epochs:g} epochs"
+        lines.append(f"- `{row.arm}` {word}; the last doubling changed it by {row.last_change:+.1f} points.")
+    order = orders(table)
+    lines += ["", *_turns_told(order)]
+    return "\n".join(lines)
+
+
+def _turns_told(order: pd.DataFrame) -> list[str]:
+    turned = turns(order)
+    lines = [
+        f"- **{MEASURES[row.measure][0]}**: `{row.ahead}` goes ahead in the pair `{row.first}`, `{row.second}` between "
+        f"{row.before:g} and {row.after:g} epochs."
+        for row in turned.itertuples()
+    ]
+    pairs = order.groupby(["first", "second", "measure"]).ngroups
+    kept = pairs - len(turned.drop_duplicates(["first", "second", "measure"]))
+    return [
+        *lines,
+        f"- In {kept} of {pairs} comparisons of two arms the order of the means is the same at every length.",
+    ]
+
+
+def describe(table: pd.DataFrame) -> str:
+    """Alt text of the figure of the lengths."""
+    test = table[table["split"] == "test"]
+    ends = [int(test["epochs"].min()), int(test["epochs"].max())]
+    means = test.groupby(["measure", "epochs", "arm"])["value"].mean()
+    parts = []
+    for measure in dict.fromkeys(test["measure"]):
+        values = [", ".join(f"{arm} {100 * v:.0f} %" for arm, v in means[measure, n].items()) for n in ends]
+        parts.append(f"{MEASURES[measure][0]} at {ends[0]} epochs {values[0]}, at {ends[1]} epochs {values[1]}")
+    return f"A panel per measure over the number of updates, logarithmic axis, a line per arm. {'; '.join(parts)}."
