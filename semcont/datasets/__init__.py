@@ -39,6 +39,8 @@ _SETS: dict[str, tuple[Callable[..., ImageSet | Stream], dict[str, int]]] = {
     "svhn-first1083": (downloads.svhn_first1083, {"all": 1083}),
     "mnist": _downloaded("mnist", downloads.mnist, 54_000, 6_000, 10_000),
     "color_mnist": (colormnist.make, {"train": 54_000, "val": 6_000, "test": 10_000, "full": 60_000}),
+    "biased_mnist": (biased.make_mnist, {"train": 54_000, "val": 6_000, "test": 10_000, "full": 60_000}),
+    "biased_mnist_grey": (biased.make_mnist_grey, {"train": 54_000, "val": 6_000, "test": 10_000, "full": 60_000}),
     "imagenette": (partial(folders.make, "imagenette"), {"train": 8_522, "val": 947, "test": 3_925, "full": 9_469}),
     "imagenet": (
         partial(folders.make, "imagenet"),
@@ -55,8 +57,9 @@ def load(name: str, split: str, *, seed: int = 0, n: int | None = None, **settin
     name : bundled: "photodigits" (splits train, val, test, reference; options `rho`, `variant`), "color_digits",
         "biased_digits" and "biased_digits_grey" (train, val, test), "grey_digits" and "textures" (train, test), "faces"
         (all). From files, with the option `root`, the folder that holds them: "cifar100", "cifar10", "svhn", "mnist",
-        "color_mnist" (train, val, test, and full, which is train and val), "svhn-first1083" (all); streamed, with the
-        options `size`, `corrupt` and `workers` of `Stream` too: "imagenette", "imagenet" (train, val, test, full).
+        "color_mnist", "biased_mnist", "biased_mnist_grey" (train, val, test, and full, which is train and val),
+        "svhn-first1083" (all); streamed, with the options `size`, `corrupt` and `workers` of
+        `Stream` too: "imagenette", "imagenet" (train, val, test, full).
     seed : which images are drawn, or the order of those in files. Glyphs, regions and files of the splits are the same
         for every seed.
     n : how many images, the first ones of the split; by default as many as the split usually has, or all of its files.

@@ -30,7 +30,7 @@ def changes(preset: Preset, *, grey: bool = False) -> dict[str, Any]:
     own = preset.fairness
     sizes = {"train": own.biased_train, "val": 500, "test": own.biased_test}
     name = f"{own.biased}_grey" if grey else own.biased
-    return {"data": name, "rho": None, **sizes, "epochs": own.biased_epochs, "monitor": 0}
+    return {"data": name, "rho": None, **sizes, "epochs": own.biased_epochs, "monitor": 0, **fairness.as_drawn(preset)}
 
 
 def conditions(preset: Preset) -> list[tuple[str, str, int, dict[str, Any]]]:

@@ -41,9 +41,13 @@ def changes(preset: Preset) -> dict[str, Any]:
     """What the networks of this section change of the preset's training."""
     own = preset.fairness
     sizes = {"train": own.train, "val": 500, "test": own.test}
-    off = {"refit": False, "augment": "none"}  # the sizes are its own, and a mirrored digit is another
-    off = {name: value for name, value in off.items() if getattr(preset.training, name) != value}
-    return {"data": own.data, "rho": None, **sizes, "epochs": own.epochs, "monitor": 0, **off}
+    return {"data": own.data, "rho": None, **sizes, "epochs": own.epochs, "monitor": 0, **as_drawn(preset)}
+
+
+def as_drawn(preset: Preset) -> dict[str, Any]:
+    """What turns off a preset's refit and augmentation: sizes are the section's own, a mirrored digit is another."""
+    off = {"refit": False, "augment": "none"}
+    return {name: value for name, value in off.items() if getattr(preset.training, name) != value}
 
 
 def training_jobs(preset: Preset) -> list[tuple[str, int, dict[str, Any]]]:

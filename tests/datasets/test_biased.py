@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from semcont.datasets import biased, glyphs, load, sources
+from semcont.paper import paths
 
 
 def digits_of(data) -> torch.Tensor:
@@ -65,3 +66,17 @@ def test_any_digits_can_be_biased():
     digits = np.arange(1000) % 10
     labels, context = biased.bias(digits, "test", 5)
     assert ((digits < 5) != labels).sum() == 250 and (labels == context).sum() == 100
+
+
+@pytest.mark.real_data
+def test_mnist_is_biased_at_the_same_rates():
+    root = paths.data()
+    if not (root / "MNIST").is_dir():
+        pytest.skip("MNIST is not there; `semcont data prepare mnist` says how to get it")
+    for split, count in (("val", 500), ("test", 1000)):
+        colour, grey = (load(name, split, n=count, root=root) for name in ("biased_mnist", "biased_mnist_grey"))
+        digits = load("mnist", split, n=count, root=root).labels
+        assert ((digits < 5) != colour.labels).sum() == count // 4
+        assert (colour.labels == colour.context).double().mean() == pytest.approx(0.85 if split == "val" else 0.10)
+        assert torch.equal(colour.images.amax(1), grey.images[:, 0]) and torch.equal(colour.labels, grey.labels)
+        assert not colour.bundled and colour.groups.unique().numel() == count
