@@ -143,7 +143,7 @@ def said_here(preset: Preset) -> str:
 def table(presets: Iterable[Preset]) -> str:
     """A Markdown table: what each preset trains, operations, estimated hours, and what was measured, cheapest first."""
     head = ["preset", "network, pixels", "networks", "a forward pass", "the longest training", "all trainings"]
-    head += [f"on {name}" for name in RATES] + ["measured"]
+    head += [f"{name} at {operations(rate)}/s" for name, rate in RATES.items()] + ["measured"]
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for cost in sorted(map(of_preset, presets), key=lambda cost: (cost.total, cost.forward)):
         size, _ = shape(cost.preset)

@@ -130,15 +130,16 @@ def _snakemake(plan: dict[str, Any], folder: Path, cores: int, passed_on: list[s
             env=environment,
             pass_fds=(lock,),
         )
-        failures = 0
+        failures = set()  # a step that is tried again says the same again
         for line in started.stdout:
             print(line, end="", flush=True)
-            failures += line.startswith("semcont: ")
+            if line.startswith("semcont: "):
+                failures.add(line)
         code = started.wait()
     if code and not failures and not passed_on:
         print("\n".join(log.read_text().strip().splitlines()[-6:]), file=sys.stderr)
     if code:
-        steps = f"{failures} steps" if failures != 1 else "a step"
+        steps = f"{len(failures)} steps" if len(failures) != 1 else "a step"
         raise StepsFailed(
             f"{steps if failures else 'Snakemake'} failed under preset {plan['preset']}; what had finished is kept"
         )

@@ -47,7 +47,8 @@ SelectTypeParameters=CR_Core
 JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 MpiDefault=none
-ReturnToService=2
+# a node that was down stays down until it is told to resume
+ReturnToService=0
 # seconds: squeue remembers a finished job for so long, and there is no other memory of it
 MinJobAge=900
 KillWait=5
