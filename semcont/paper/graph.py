@@ -97,6 +97,13 @@ def pretrained(preset: Preset) -> list[Job]:
     return [Job("base", seed, tuple(changes.items())) for seed in range(preset.seeds_of("base"))]
 
 
+def spaces(preset: Preset) -> list[Job]:
+    """The adversarial arms with their radius meant on normalised images (notebook 05)."""
+    own = preset.robustness.audit
+    trained_so = [(arm, space) for arm in ("adv", "adv+c") if arm in preset.arms for space in own.spaces]
+    return [Job(arm, seed, (("space", space),)) for arm, space in trained_so for seed in range(own.variant_seeds)]
+
+
 def colours(preset: Preset) -> list[Job]:
     """Section 4.7's networks on ColorDigits."""
     return [Job(arm, seed, tuple(changes.items())) for arm, seed, changes in fairness.training_jobs(preset)]
@@ -107,7 +114,7 @@ NEEDS = {
     "02_training": (arms, training_lengths),
     "03_continuity": (arms, alphas, ablations),
     "04_semantic_features": (arms, contexts),
-    "05_robustness": (arms, lengths, frontier),
+    "05_robustness": (arms, lengths, spaces, frontier),
     "08_fairness": (colours,),
     CLAIMS: (),
 }

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
+from torch import Tensor
+
 from .. import losses, models
 from ..training import Recipe, option
 from . import paths
@@ -108,20 +110,35 @@ class Constraint:
 
 @dataclass(frozen=True)
 class Attack:
-    """PGD: radius and step in units of 1/255, and the number of steps."""
+    """PGD: radius and step in units of 1/255, the number of steps, and of which images radius and step are meant.
+
+    "normalised" means them after the network's own normaliser, so that in pixels they shrink by its standard deviation;
+    "normalised-unclamped" does so and lets x' leave the range of pixels.
+    """
 
     eps: float = 8
     step_size: float = 2
     steps: int = 10
+    space: Literal["pixels", "normalised", "normalised-unclamped"] = option("pixels")
 
     def __post_init__(self) -> None:
         _between("eps", self.eps, 0, 255)
         _between("step_size", self.step_size, 0, 255)
         _between("steps", self.steps, 1)
 
-    def in_pixels(self) -> dict[str, Any]:
-        """The arguments of `semcont.pgd`, whose images lie in [0, 1]."""
-        return {"eps": self.eps / 255, "step_size": self.step_size / 255, "steps": self.steps}
+    def in_pixels(self, std: Tensor | None = None) -> dict[str, Any]:
+        """The arguments of `semcont.pgd`, whose images lie in [0, 1].
+
+        `std` (1, 3, 1, 1) is what the network divides each channel by (`models.channel_std`), needed in normalised
+        space.
+        """
+        settings = {"eps": self.eps / 255, "step_size": self.step_size / 255, "steps": self.steps}
+        if self.space == "pixels":
+            return settings
+        if std is None:
+            raise ValueError(f"an attack in {self.space} space needs the channels' standard deviation")
+        settings |= {name: settings[name] * std for name in ("eps", "step_size")}
+        return settings | ({"bounds": None} if self.space == "normalised-unclamped" else {})
 
 
 @dataclass(frozen=True)
@@ -183,6 +200,11 @@ class Preset:
         if self.training.epochs and self.data.labels == "imagenet":
             raise ValueError(
                 "data.labels: imagenet is for a network as it is: set training.epochs to 0, or labels to own"
+            )
+        if self.evaluation.space != "pixels":
+            raise ValueError(
+                f"evaluation.space must be 'pixels', not {self.evaluation.space!r}: Table 2 is measured in pixels, and "
+                "robustness.audit.eps_images measures the other space beside it"
             )
         _between("seeds", self.seeds, 1)
         _between("threads", self.threads, 1)

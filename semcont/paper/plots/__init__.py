@@ -11,6 +11,6 @@ from .gradients import pixel_maps, remainders, smoothness, training_curves
 from .interpretability import attribution_focus, attribution_maps
 from .paired import paired_differences
 from .paths_of_strength import strength_paths
-from .robustness import eps_curve
+from .robustness import eps_curve, eps_spaces, worst_case
 from .training_length import training_lengths
 from .transfer import transfer_targets
