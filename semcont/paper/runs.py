@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from torch import Generator, nn
 
-from .. import datasets, distributed, losses, training
+from .. import datasets, distributed, losses, models, training
 from . import devices, monitoring, paths, store, weights
 from .images import source_of, split_of
 from .measurements import Measurement
