@@ -64,10 +64,7 @@ def test_inputs_are_what_is_imported_and_no_other_sections_plots(checkout):
 
 def _a_figure_of_each_plots_module():
     text = (dependencies.PACKAGE / "paper" / "plots" / "__init__.py").read_text()
-    return [
-        (names.split(",")[0].strip(" (\n"), module)
-        for module, names in re.findall(r"^from \.(\w+) import ([\w, (\n]+)", text, re.M)
-    ]
+    return [(name, module) for module, name in re.findall(r"^from \.(\w+) import \(?\s*(\w+)", text, re.M)]
 
 
 def test_a_preset_from_a_file_keeps_its_path(checkout, tmp_path):
