@@ -132,6 +132,11 @@ def test_tables_hold_a_row_per_arm_seed_and_attack(found):
     assert list(result.autoattack["attack"].unique()) == list(autoattack.PARTS)
     assert set(result.autoattack["attack_seed"]) == {0}
     assert {"audit_worst", "audit_flags", "audit_runtime", "audit_transfer"} <= set(section.staged)
+    steps = section.staged["s05_worst_case"]
+    few = ["none", "pgd-10", steps["attack"].iloc[2], *autoattack.PARTS, "worst case"]
+    assert list(steps["attack"].unique()) == few
+    mean = result.ours[result.ours["family"] == "pgd"].groupby("attack")["accuracy"].mean()
+    assert mean[few[2]] == mean.drop("pgd-10 at 128/255").min()  # the strongest of ours
     grid = section.staged["audit_attacks"]
     losses = {"ce", "margin", "dlr", "rescaled", "kl"}
     assert {f"{loss}-{n}x{r}" for loss in losses for n in (10, 20) for r in (1, 2)} <= set(grid["attack"])
