@@ -193,9 +193,21 @@ class Interpretability:
     steps: int = 32  # points along the path of Integrated Gradients
     samples: int = 200  # altered images per LIME explanation
     superpixels: int = 40  # asked of SLIC, which makes about 26
+    paired_images: int = 0  # per arm, right for it and for `base`, for the measures beyond energy; 0: none are made
+    paired_seeds: int | None = None  # the first so many seeds; None for all
+    curve_steps: int = 16  # equal shares of the pixels in which insertion and deletion go
+    sensitivity_draws: int = 4  # altered copies per image
+    sensitivity_radius: float = 5  # of them, in 1/255
+    infidelity_patches: int = 24  # squares painted over, per image
+    mosaics: int = 0  # of four test images each, per seed; 0: none
 
     def __post_init__(self) -> None:
-        _at_least(self, 1, "images", "rows", "steps", "samples", "superpixels")
+        _at_least(self, 1, "images", "rows", "steps", "samples", "superpixels", "paired_seeds")
+        _at_least(self, 1, "sensitivity_draws", "infidelity_patches")
+        _at_least(self, 2, "curve_steps")
+        _at_least(self, 0, "paired_images", "mosaics")
+        if not self.sensitivity_radius > 0:
+            raise ValueError(f"sensitivity_radius must be above 0, not {self.sensitivity_radius!r}")
 
 
 @dataclass(frozen=True)
@@ -231,9 +243,17 @@ class Fairness:
     train: int = 1000  # images
     test: int = 1000
     epochs: int = 10
+    hues: tuple[int, ...] = ()  # levels of P's hue alone at which `c` and `aug` are trained, too; 0 is without hue
+    hue_seeds: int = 1  # of each
+    biased: str | None = None  # biased_digits or biased_mnist, whose colour predicts the label; None: none trained
+    biased_train: int = 4000  # images
+    biased_test: int = 1000
+    biased_epochs: int = 10
 
     def __post_init__(self) -> None:
-        _at_least(self, 1, "train", "test", "epochs")
+        _at_least(self, 1, "train", "test", "epochs", "hue_seeds", "biased_train", "biased_test", "biased_epochs")
+        if len(set(self.hues)) != len(self.hues) or not set(self.hues) <= {0, 1, 2, 3, 4}:
+            raise ValueError(f"hues must be different levels from 0 to 4, not {list(self.hues)}")
 
 
 @dataclass(frozen=True)

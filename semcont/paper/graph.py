@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import losses
-from . import dependencies, fairness, paths, variants
+from . import bias, dependencies, fairness, paths, variants
 from .presets import Preset, changed, differing, load_preset
 from .strict import SettingsError, nearest
 
@@ -105,8 +105,9 @@ def spaces(preset: Preset) -> list[Job]:
 
 
 def colours(preset: Preset) -> list[Job]:
-    """Section 4.7's networks on ColorDigits."""
-    return [Job(arm, seed, tuple(changes.items())) for arm, seed, changes in fairness.training_jobs(preset)]
+    """Section 4.7's networks on coloured digits, and on those whose colour predicts the label."""
+    jobs = [*fairness.training_jobs(preset), *bias.training_jobs(preset)]
+    return [Job(arm, seed, tuple(changes.items())) for arm, seed, changes in jobs]
 
 
 NEEDS = {

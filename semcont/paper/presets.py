@@ -101,11 +101,14 @@ class Constraint:
     sigma: float = 0.04
     distance: Literal["l2", "cosine", "kl"] = option("l2")
     two_pass: bool = option(False)
+    hue_level: int | None = option(None)  # of P's hue alone; None for `level`
 
     def __post_init__(self) -> None:
         for name in ("alpha", "beta", "squeeze", "sigma"):
             _between(name, getattr(self, name), 0)
         _between("level", self.level, 1, 4)
+        if self.hue_level is not None:
+            _between("hue_level", self.hue_level, 1, 4)
 
 
 @dataclass(frozen=True)

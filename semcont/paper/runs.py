@@ -133,7 +133,7 @@ def plan(preset: Preset, arm: str, seed: int) -> dict[str, Any]:
     used = {"forward_both"} | ({kind.weight, "reduction", "detach"} if kind.weight else set())
     used |= {"distance"} if kind.weight and kind.distance == losses.CONSTRAINTS["l2"] else set()
     used |= {"two_pass"} if kind.perturbation != "none" else set()
-    used |= {"photometric": {"level", "use_hue"}, "gaussian": {"sigma"}}.get(kind.perturbation, set())
+    used |= {"photometric": {"level", "use_hue", "hue_level"}, "gaussian": {"sigma"}}.get(kind.perturbation, set())
     training_settings = {k: v for k, v in _settings(preset.training).items() if k not in _HOW}
     return {
         "recipe": training.RECIPE,
