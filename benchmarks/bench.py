@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 
+import reading
 import torch
 import torch.nn.functional as F
 from torchvision.transforms.v2 import functional as tv
@@ -113,6 +114,7 @@ def main() -> None:
     ).eval()
     attacking(model, x.contiguous(memory_format=torch.channels_last), y)
     training(preset, data)
+    reading.measure(paired)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ references (a picture that has the crop's size already is left alone); for train
 of the area at a ratio from 3:4 to 4:3, and half of the pictures are mirrored.
 """
 
-from pathlib import Path
+from os import PathLike
 
 import numpy as np
 from jaxtyping import UInt8
@@ -16,7 +16,9 @@ RATIO = (3 / 4, 4 / 3)  # its width by its height
 _TRIES = 10  # random crops that may stick out before the largest one in the middle is taken
 
 
-def decode(path: str | Path, size: int, rng: np.random.Generator | None) -> UInt8[np.ndarray, "3 size size"]:
+def decode(
+    path: str | bytes | PathLike, size: int, rng: np.random.Generator | None
+) -> UInt8[np.ndarray, "3 size size"]:
     """A picture as red, green and blue, cropped to `size` pixels: the middle, or at random by `rng`.
 
     Grey, palette and CMYK pictures are converted. Raises `OSError` or `ValueError` (Pillow's) for a file

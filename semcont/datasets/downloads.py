@@ -107,6 +107,29 @@ def files_of(name: str, part: str, root: Path) -> list[Path]:
     return [files.verified(root / path, md5, name) for path, md5 in CHECKSUMS[name][part].items()]
 
 
+_FIRST1083 = "svhn_train_first1083.npz"
+_MADE_OF = {"color_mnist": "mnist"}
+
+
+def files_of_set(name: str) -> list[str]:
+    """All files of a data set, as paths within the folder of all."""
+    if name == "svhn-first1083":
+        return [_FIRST1083]
+    return [path for part in CHECKSUMS[_MADE_OF.get(name, name)].values() for path in part]
+
+
+def check(name: str, root: Path, verify: bool) -> None:
+    """Raise `DataError` where a file of a data set is missing or empty, or (`verify`) not the published one."""
+    for path in files_of_set(name):
+        files.present(root / path, name)
+    if verify and name == "svhn-first1083":
+        svhn_first1083("all", root=root)
+    elif verify:
+        source = _MADE_OF.get(name, name)
+        for part in CHECKSUMS[source]:
+            files_of(source, part, root)
+
+
 def cifar(name: str, part: str, root: Path) -> Source:
     """CIFAR-10 or CIFAR-100 (Krizhevsky 2009): pickles of rows of 3,072 bytes, the fine labels of CIFAR-100."""
     label, names = ("fine_labels", "fine_label_names") if name == "cifar100" else ("labels", "label_names")
@@ -160,7 +183,7 @@ def svhn_first1083(split: str, *, seed: int = 0, n: int | None = None, root: str
     `seed` is accepted and changes nothing. Raises as `make` does.
     """
     name = "svhn-first1083"
-    path = files.present(files.under(root, name) / "svhn_train_first1083.npz", name)
+    path = files.present(files.under(root, name) / _FIRST1083, name)
     try:
         with np.load(path, allow_pickle=False) as content:
             pixels, labels = content["x"], content["y"].astype(np.int64)

@@ -66,9 +66,8 @@ def make(
         If the split has fewer than `n` pictures.
     """
     base = place(name, files.under(root, name))
-    wanted = sorted(IMAGENETTE) if name == "imagenette" else None
     part = _subfolder(base, "val" if split == "test" else "train", name)
-    classes = _classes(part, name, wanted)
+    classes = _classes(part, name, _wanted(name))
     found = scan(part, classes, name)
     names = tuple(IMAGENETTE[wnid][0] for wnid in classes) if name == "imagenette" else tuple(classes)
     rows = parts.rows(found[2], split, seed=seed, n=n, name=name)
@@ -99,6 +98,22 @@ def place(name: str, root: Path) -> Path:
         if (root / folder).is_dir():
             return root / folder
     raise DataError(f"{name}: {root} has no folder {' or '.join(PLACES[name])}; {files.remedy(name)}")
+
+
+def check(name: str, root: Path) -> tuple[Path, dict[str, int]]:
+    """The folder of a data set, and how many files its parts hold.
+
+    Raises `DataError` where a folder is missing or empty, or has other classes than it should.
+    """
+    base, counts = place(name, root), {}
+    for part in ("train", "val"):
+        folder = _subfolder(base, part, name)
+        counts[part] = sum(len(os.listdir(folder / wnid)) for wnid in _classes(folder, name, _wanted(name)))
+    return base, counts
+
+
+def _wanted(name: str) -> list[str] | None:
+    return sorted(IMAGENETTE) if name == "imagenette" else None
 
 
 def scan(part: Path, classes: list[str], name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

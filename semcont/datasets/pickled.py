@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from semcont.datasets.files import DataError
+
 _LONG = 1 << 16  # bytes; a string from here on stays in the file
 _ROWS = 1000  # images of a chunk: 3 MB
 
@@ -68,14 +70,14 @@ def _as_bytes(text: str, encoding: str) -> bytes:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The entries of a file by name; the pixels as what `chunks` takes. Raises `pickle.UnpicklingError`."""
+    """The entries of a file by name; the pixels as what `chunks` takes. Raises `DataError`."""
     with open(path, "rb") as file:
         try:
             found = _Reader(file).load()
         except (pickle.UnpicklingError, EOFError, ValueError, KeyError, IndexError, struct.error, TypeError) as error:
-            raise pickle.UnpicklingError(f"{path} is not one of CIFAR's files: {error or 'it ends early'}") from None
+            raise DataError(f"{path} is not one of CIFAR's files: {error or 'it ends early'}") from None
     if not isinstance(found, dict):
-        raise pickle.UnpicklingError(f"{path} is not one of CIFAR's files: it holds a {type(found).__name__}")
+        raise DataError(f"{path} is not one of CIFAR's files: it holds a {type(found).__name__}")
     return found
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -79,7 +80,10 @@ class Stream:
 
     def select(self, index: Tensor | slice | Sequence[int]) -> "Stream":
         """The files at `index`: a slice, a list of positions, or a tensor of positions or of booleans."""
-        rows = torch.arange(len(self))[index if isinstance(index, slice) else torch.as_tensor(index).cpu()].numpy()
+        if not isinstance(index, slice):
+            index = torch.as_tensor(index).cpu()
+            index = index if len(index) else index.long()  # an empty list becomes a float tensor
+        rows = torch.arange(len(self))[index].numpy()
         return replace(self, files=self.files[rows], bytes_each=self.bytes_each[rows], labels=self.labels[rows])
 
     def batches(
@@ -96,9 +100,10 @@ class Stream:
             If a file cannot be decoded and `corrupt` is "fatal", or none of a batch can.
         """
         for pixels, rows in self._decoded([group.cpu() for group in groups], seed):
-            if pixels.device != self.device:
-                pixels = pixels.pin_memory().to(self.device, non_blocking=True)
-            yield pixels.to(torch.float32).div_(255), self.labels[rows.to(self.device)]
+            if self.device.type == "cuda":
+                pixels = pixels.pin_memory()
+            x = pixels.to(self.device, non_blocking=True).to(torch.float32).div_(255)
+            yield x, self.labels[rows.to(self.device)]
 
     def float(self, index: Tensor | slice | Sequence[int] | None = None) -> Float[Tensor, "n 3 h w"]:
         """All images, or those at `index`, as float32 in [0, 1], cropped in the middle."""
@@ -144,6 +149,9 @@ class Stream:
     ) -> Iterator[tuple[UInt8[Tensor, "b 3 h w"], Int64[Tensor, " b"]]]:
         """Pixels and positions of each group, less the files that were skipped."""
         for group in _regrouped(self._pieces(groups, seed), [len(group) for group in groups]):
+            if not group:
+                yield torch.empty(0, 3, self.size, self.size, dtype=torch.uint8), torch.empty(0, dtype=torch.int64)
+                continue
             for row, reason in ((row, reason) for piece in group for row, reason in piece[2]):
                 self._leave_out(os.fsdecode(self.files[row]), reason)
             rows = torch.cat([piece[1] for piece in group])
@@ -164,9 +172,10 @@ class Stream:
 
     def _pieces(self, groups: list[Tensor], seed: int | None) -> Iterable["Piece"]:
         """The groups in order, each in as many pieces as there are workers, so that these share a batch."""
-        workers = _usable() if self.workers is None else self.workers
+        workers = usable_cores() if self.workers is None else self.workers
         workers = 0 if sum(map(len, groups)) < _WORTH else workers
-        pieces = [piece for group in groups for piece in group.split(max(1, -(-len(group) // max(1, workers))))]
+        each = [max(1, math.ceil(len(group) / max(1, workers))) for group in groups]
+        pieces = [p for group, size in zip(groups, each, strict=True) if len(group) for p in group.split(size)]
         return torch.utils.data.DataLoader(
             _Files(os.fsencode(self.folder), self.files, self.size, seed, self.name),
             sampler=pieces,
@@ -217,5 +226,6 @@ class _Files(torch.utils.data.Dataset):
         return pixels[: len(kept)], torch.tensor(kept, dtype=torch.int64), broken
 
 
-def _usable() -> int:
+def usable_cores() -> int:
+    """Cores that this process may use: a container or a queue may grant fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

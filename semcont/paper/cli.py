@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from . import arguments, execute, paths
+from . import arguments, catalogue, execute, paths
 
 app = typer.Typer(
     help="semcont: train, measure and report the study of semantic continuity.",
@@ -16,8 +16,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-data = typer.Typer(help="The data sets.", no_args_is_help=True)
-app.add_typer(data, name="data")
+app.add_typer(catalogue.app, name="data")
 
 PresetName = Annotated[str, typer.Option("--preset", "-p", help="A preset's name, or a YAML file.")]
 Stamp = Annotated[Path | None, typer.Option(help="File to write as the sign of success (for the graph).")]
@@ -128,14 +127,6 @@ def plan(preset: str) -> None:
     from . import graph
 
     print(json.dumps(graph.make_plan(preset)))
-
-
-@data.command("list")
-def list_data() -> None:
-    """The data sets that `semcont.load` knows: splits, sizes, where their pictures come from."""
-    from . import doctor
-
-    print("\n".join(doctor.data_sets()))
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""What this installation runs on: `semcont doctor`, and the data sets for `semcont data list`."""
+"""What this installation runs on: `semcont doctor`."""
 
 import importlib
 import os
@@ -25,30 +25,6 @@ _NEEDED = (
     "captum",
 )
 _DISTRIBUTION = {"sklearn": "scikit-learn", "skimage": "scikit-image"}
-
-_ABOUT = {
-    "photodigits": "handwritten digits on photographs, composed on the spot; the study's own set",
-    "color_digits": "white digits on a red or blue ground, the colours turned round in testing (section 4.7)",
-    "grey_digits": "the same digits in grey (transfer, section 4.6)",
-    "textures": "which of the photographs a crop is from (transfer)",
-    "faces": "faces against pieces of background (transfer)",
-}
-
-
-def data_sets() -> list[str]:
-    """One line per set that `semcont.load` knows: name, splits with their sizes, what it shows."""
-    from ..datasets import sizes
-
-    lines = []
-    for name, splits in sizes().items():
-        counted = ", ".join(f"{split} {n:,}" for split, n in splits.items())
-        lines.append(f"{name:13} {counted:52} {_ABOUT.get(name, '')}".rstrip())
-    return [
-        *lines,
-        "",
-        "All are bundled: composed from pictures inside scikit-learn and scikit-image.",
-        "Sources and licences: data/README.md.",
-    ]
 
 
 def examine() -> tuple[list[str], bool]:
