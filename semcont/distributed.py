@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
+from inspect import signature
 from typing import Any
 
 import torch
@@ -97,10 +98,15 @@ def spread(model: nn.Module, *, sync_batch_norm: bool = False, compiled: bool = 
     here, device = world(), next(model.parameters()).device
     with _synchronised(model, device) if sync_batch_norm and here.size > 1 else nullcontext():
         network = torch.compile(model) if compiled else model
-        if here.size > 1:
-            ids = [device] if device.type == "cuda" else None
-            network = nn.parallel.DistributedDataParallel(network, device_ids=ids, broadcast_buffers=False)
-        yield network
+        yield _shared(network, device) if here.size > 1 else network
+
+
+def _shared(network: nn.Module, device: torch.device) -> nn.Module:
+    """`DistributedDataParallel` that leaves the buffers to `RunningStatistics`."""
+    kind = nn.parallel.DistributedDataParallel
+    newer = "forward_sync_buffers" in signature(kind.__init__).parameters  # the older name is deprecated in torch 2.14
+    buffers = {"forward_sync_buffers" if newer else "broadcast_buffers": False}
+    return kind(network, device_ids=[device] if device.type == "cuda" else None, **buffers)
 
 
 def unwrapped(model: nn.Module) -> nn.Module:

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from ._draws import Share
 from .augmentation import crop_flip
-from .datasets import ImageSet
+from .datasets import ImageSet, Stream
 from .distributed import World
 from .recipe import Recipe
 
@@ -44,8 +44,8 @@ class Piece:
 class Feed:
     """The batches of each epoch, in the pieces that this process handles."""
 
-    def __init__(self, data, recipe: Recipe, seed: int, device: torch.device, world: World) -> None:
-        self.data, self.recipe, self.seed, self.device, self.world = data, recipe, seed, device, world
+    def __init__(self, data: ImageSet | Stream, recipe: Recipe, seed: int, world: World) -> None:
+        self.data, self.recipe, self.seed, self.world = data, recipe, seed, world
         self.steps = math.ceil(len(data) / recipe.batch_size)
         self.pieces = recipe.accumulate * world.size
         self.crops = recipe.augment == "crop-flip" and isinstance(data, ImageSet)
@@ -58,8 +58,7 @@ class Feed:
 
     def epoch(self, epoch: int, stream: str) -> Iterator[list[Piece]]:
         order = torch.randperm(len(self.data), generator=generator_for(self.seed, "order", epoch))
-        order = order.to(self.data.labels.device)
-        batches = order.tensor_split(self.steps)  # near-equal: no tiny last one for BatchNorm
+        batches = order.to(self.data.device).tensor_split(self.steps)  # near-equal: no tiny last one for BatchNorm
         batches = [rows.tensor_split(self.pieces) for rows in batches]
         mine = slice(self.world.rank * self.recipe.accumulate, (self.world.rank + 1) * self.recipe.accumulate)
         stretch = seed_for(self.seed, "augmentation", epoch) if self.recipe.augment == "crop-flip" else None
@@ -71,10 +70,10 @@ class Feed:
             yield [self._piece(*next(loaded), end, ends[-1], generators, drawn) for end in ends[mine]]
 
     def _piece(self, x: Tensor, y: Tensor, end: int, n: int, generators, drawn) -> Piece:
-        x, y = x.to(self.device, non_blocking=True), y.to(self.device, non_blocking=True)
         source, crops = generators
         if self.pieces > 1:
             source, crops = (Share(g, n, end - len(x), end, d) for g, d in zip(generators, drawn, strict=True))
         if self.crops:
             x = crop_flip(x, crops)
-        return Piece(x.contiguous(memory_format=torch.channels_last), y, source, len(x) / n)
+        weight = len(x) / n if self.pieces > 1 else 1.0  # a stream may have left out a file
+        return Piece(x.contiguous(memory_format=torch.channels_last), y, source, weight)

@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from . import distributed
-from .datasets import ImageSet
+from .datasets import ImageSet, Stream
 from .feed import Feed, Piece, generator_for
 from .losses import Objective, Terms
 from .recipe import Recipe, optimizer_of, option, schedule_of
@@ -35,7 +35,7 @@ def train_step(
 
 def fit(
     model: nn.Module,
-    data: ImageSet,
+    data: ImageSet | Stream,
     objective: Objective,
     recipe: Recipe,
     *,
@@ -46,10 +46,9 @@ def fit(
 ) -> list[dict[str, float]]:
     """Train `model` in place on `data` and return a row per epoch: loss, its terms, accuracy, lr, what `monitor` gives.
 
-    An `ImageSet` stays on the model's device as uint8; a set that is streamed (`len`, `labels`, `batches(groups,
-    seed=)`) comes batch by batch. Within `distributed.joined` all processes call `fit` alike, and each takes its share
-    of every batch: without BatchNorm the weights are those of one process up to rounding, with BatchNorm those of one
-    process with as many pieces (`Recipe.accumulate`).
+    An `ImageSet` stays on the model's device as uint8; a `Stream` comes batch by batch. Within `distributed.joined` all
+    processes call `fit` alike, and each takes its share of every batch: without BatchNorm the weights are those of one
+    process up to rounding, with BatchNorm those of one process with as many pieces (`Recipe.accumulate`).
 
     `on_epoch` is handed a copy of the state after each epoch: {"epoch", "model", "optimizer", "schedule", "history",
     "processes"}; the same dict as `resume` continues after that epoch, to the same weights, bit for bit, as without
@@ -58,9 +57,9 @@ def fit(
     network's logits, or batches are too small for their pieces.
     """
     device = next(model.parameters()).device
-    data = data.to(device) if isinstance(data, ImageSet) else data
+    data = data.to(device)
     _check_classes(model, data, device)
-    feed = Feed(data, recipe, seed, device, distributed.world())
+    feed = Feed(data, recipe, seed, distributed.world())
     optimizer = optimizer_of(recipe, model)
     schedule = schedule_of(recipe, optimizer, feed.steps)
     history: list[dict[str, float]] = []
@@ -88,7 +87,7 @@ def fit(
 
 
 @torch.no_grad()
-def _check_classes(model: nn.Module, data: ImageSet, device: torch.device) -> None:
+def _check_classes(model: nn.Module, data: ImageSet | Stream, device: torch.device) -> None:
     x, _ = next(iter(data.batches([torch.tensor([0])])))
     classes = model.eval()(x.to(device)).shape[1]
     if int(data.labels.max()) >= classes:
@@ -118,9 +117,9 @@ def _epoch(network, feed: Feed, objective, optimizer, schedule, epoch: int) -> d
             if not _no_memory(error):
                 raise
             raise TrainingError(
-                f"no memory left on {feed.device} for arm {objective.name!r} at epoch {epoch + 1}, step {step + 1}, "
-                f"with {len(pieces[0].x)} images at a time; accumulate {2 * feed.recipe.accumulate} takes the same "
-                "batch in pieces of half the size"
+                f"no memory left on {feed.data.device} for arm {objective.name!r} at epoch {epoch + 1}, "
+                f"step {step + 1}, with {len(pieces[0].x)} images at a time; accumulate={2 * feed.recipe.accumulate} "
+                "takes the same batch in pieces of half the size"
             ) from None
         schedule.step()
         seen.add(pieces, terms)

@@ -3,12 +3,16 @@
 import copy
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 import semcont
+from semcont.augmentation import crop_flip
+from semcont.datasets import Stream
+from semcont.datasets.folders import plain
 from semcont.recipe import OPTIMIZERS, SCHEDULES, optimizer_of, schedule_of
 from semcont.training import RECIPE, Recipe, TrainingError, generator_for
 
@@ -166,9 +170,9 @@ class Watched(semcont.Objective):
         return super().__call__(model, x, y, generator)
 
 
-def watched(arm: str, seed: int = 0, **settings) -> Watched:
+def watched(arm: str, seed: int = 0, recipe: Recipe = TINY, **settings) -> Watched:
     notes = Watched(arm, **settings)
-    semcont.fit(network(), data(), notes, TINY, seed=seed)
+    semcont.fit(network(), data(), notes, recipe, seed=seed)
     return notes
 
 
@@ -206,10 +210,10 @@ def test_no_two_streams_are_the_same():
     first = {
         (seed, stream, epoch): torch.rand(4, generator=generator_for(seed, stream, epoch)).numpy().tobytes()
         for seed in range(3)
-        for stream in ("weights", "order", "perturbation", "attack")
+        for stream in ("weights", "order", "perturbation", "attack", "augmentation")
         for epoch in range(3)
     }
-    assert len(set(first.values())) == len(first) == 36
+    assert len(set(first.values())) == len(first) == 45
 
 
 def test_every_epoch_sees_each_image_once_in_an_order_of_its_own():
@@ -228,6 +232,119 @@ def test_the_global_random_state_plays_no_part():
     before = torch.get_rng_state()
     two, _ = fitted("c")
     assert same_weights(one, two) and torch.equal(torch.get_rng_state(), before)
+
+
+# --- pieces, precision, augmentation ----------------------------------------------------------------------------------
+
+
+def grouped() -> torch.nn.Module:
+    settings = {"classes": 4, "width": 8, "stem": "cifar-stride2", "norm": "group"}
+    return semcont.build("resnet18-slim3", generator=generator_for(0, "weights"), **settings)
+
+
+LOOSE = {"adv+c": 3e-4, "trades": 5e-2}  # steps along the sign of a gradient that may be mostly rounding
+
+
+@pytest.mark.parametrize("arm", ["base", "adv+c", "noise+c", "trades", "squeeze"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_pieces_make_the_same_update_as_the_whole_batch(arm, optimizer):
+    """Without BatchNorm: the same draws, and the gradient of the mean over the batch, here of 7 and 6 images."""
+    recipe = Recipe(optimizer=optimizer, lr=0.01, epochs=1, batch_size=8, augment="crop-flip")
+    whole, history = fitted(arm, recipe, model=grouped())
+    for pieces in (2, 3):
+        model, again = fitted(arm, replace(recipe, accumulate=pieces), model=grouped())
+        assert again[0] == pytest.approx(history[0], rel=LOOSE.get(arm, 1e-4))
+        if optimizer == "sgd":  # Adam's first steps are signs of gradients, those of rounding too
+            for name, value in whole.state_dict().items():
+                torch.testing.assert_close(model.state_dict()[name], value, rtol=0, atol=LOOSE.get(arm, 1e-5))
+
+
+def test_batch_norm_normalises_each_piece_and_counts_a_batch_once():
+    whole, history = fitted("c", TINY)
+    pieces, again = fitted("c", replace(TINY, accumulate=2))
+    assert abs(history[-1]["loss"] - again[-1]["loss"]) > 1e-4
+    assert whole.bn1.num_batches_tracked == pieces.bn1.num_batches_tracked == 12
+
+
+def test_batches_too_small_for_their_pieces():
+    with pytest.raises(ValueError, match="batches of 6 images are too small for 4 pieces of at least 2 images"):
+        fitted("c", replace(TINY, accumulate=4))
+
+
+def test_augmentation_moves_the_images_and_nothing_else(monkeypatch):
+    """The order and P's draws stay; each epoch crops anew; P starts from the augmented image."""
+    plain, moved = watched("c"), watched("c", recipe=replace(TINY, augment="crop-flip"))
+    assert all(torch.equal(a, b) for a, b in zip(plain.states, moved.states, strict=True))
+    assert not any(torch.equal(a, b) for a, b in zip(plain.seen, moved.seen, strict=True))
+    generator = generator_for(0, "augmentation", 1)
+    for x, augmented in zip(plain.seen[4:8], moved.seen[4:8], strict=True):
+        assert torch.equal(crop_flip(x, generator), augmented)
+
+
+@pytest.mark.parametrize("options", [{"accumulate": 2}, {"precision": "bfloat16"}, {"augment": "crop-flip"}])
+def test_options_resume_bit_for_bit(options):
+    recipe = replace(TINY, **options)
+    whole, history = fitted("adv+c", recipe)
+    resumed, history_again = interrupted("adv+c", recipe, 1)
+    assert same_weights(whole, resumed) and history == history_again
+
+
+def test_half_precision_is_in_the_network_alone():
+    """Under autocast convolutions are bfloat16; logits, losses, weights and statistics are float32."""
+    model, kinds = network(), []
+    model.layer1.register_forward_hook(lambda _, inputs, output: kinds.append(output.dtype))
+    notes = Watched("adv+c")
+    history = semcont.fit(model, data(), notes, replace(TINY, precision="bfloat16"), seed=0)
+    assert set(kinds[1:]) == {torch.bfloat16} and kinds[0] == torch.float32, "the look at the classes comes first"
+    assert {value.dtype for value in model.state_dict().values()} == {torch.float32, torch.int64}
+    assert {x.dtype for x in notes.seen} == {torch.float32}
+    _, full = fitted("adv+c")
+    assert history[-1]["loss"] == pytest.approx(full[-1]["loss"], rel=0.1) and history != full
+
+
+def test_evaluation_is_float32_under_autocast():
+    """An attack that is measured inside somebody's autocast computes in float32 all the same."""
+    model, images = network().eval(), data()
+    settings = {**ATTACK, "steps": 1}
+    kinds = []
+    model.layer1.register_forward_hook(lambda _, inputs, output: kinds.append(output.dtype))
+    with torch.autocast("cpu", torch.bfloat16):
+        semcont.survivors(model, images.float(), images.labels, **settings)
+    assert set(kinds) == {torch.float32}
+
+
+def test_a_compiled_network_trains_the_same(monkeypatch):
+    """With a compiler that only traces: the wrapper, its modes, and the attack through it."""
+    compiled = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda model: compiled(model, backend="eager"))
+    plain, history = fitted("adv", Recipe(lr=0.05, epochs=1, batch_size=13))
+    model, again = fitted("adv", Recipe(lr=0.05, epochs=1, batch_size=13, compile=True))
+    assert again[0] == pytest.approx(history[0], rel=1e-4)
+    assert plain.state_dict().keys() == model.state_dict().keys()
+
+
+def test_a_stream_is_trained_like_the_set_in_memory(tmp_path, monkeypatch):
+    from PIL import Image
+
+    images = data()
+    for k, (pixels, label) in enumerate(zip(images.images, images.labels, strict=True)):
+        file = tmp_path / "abcd"[label] / f"{k}.png"
+        file.parent.mkdir(exist_ok=True)
+        Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(file)
+    stream = plain(tmp_path, size=16, workers=0)
+    one, history = fitted("c", images=stream)
+    other, history_again = fitted("c", images=stream.in_memory())
+    assert same_weights(one, other) and history == history_again
+    seeds, batches = [], Stream.batches
+    monkeypatch.setattr(Stream, "batches", lambda *a, seed=None: [seeds.append(seed), batches(*a, seed=seed)][1])
+    fitted("c", replace(TINY, augment="crop-flip"), images=stream)
+    assert seeds[0] is None and len(set(seeds)) == 4, "each epoch crops anew; the first look is at the classes"
+
+
+@pytest.mark.parametrize(("option", "value"), [("augment", "flip"), ("precision", "float16"), ("accumulate", 0)])
+def test_impossible_options(option, value):
+    with pytest.raises(ValueError, match=option):
+        Recipe(**{option: value})
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------
@@ -257,6 +374,36 @@ def test_a_loss_that_is_not_finite_stops_training_and_says_where(at, epoch, step
 def test_a_learning_rate_that_is_far_too_high():
     with pytest.raises(TrainingError, match="try a lower lr"):
         fitted("c", Recipe(optimizer="sgd", schedule="constant", lr=1e12, epochs=5, batch_size=8))
+
+
+class Hungry(semcont.Objective):
+    """Asks for more memory than any machine has, in the second epoch."""
+
+    calls = 0
+
+    def __call__(self, *arguments):
+        self.calls += 1
+        if self.calls == 6:
+            torch.empty(2**60, dtype=torch.uint8)
+        return super().__call__(*arguments)
+
+
+def test_memory_that_runs_out_is_one_line_that_suggests_pieces():
+    states = []
+    with pytest.raises(
+        TrainingError, match="no memory left on cpu for arm 'c' at epoch 2, step 2, with 7 images"
+    ) as raised:
+        semcont.fit(network(), data(), Hungry("c"), TINY, seed=0, on_epoch=states.append)
+    assert "accumulate=2 takes the same batch in pieces of half the size" in str(raised.value)
+    assert [state["epoch"] for state in states] == [1], "what was finished before was handed out"
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory():
+    images = data()
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 16 * 16, 4))
+    model.register_forward_hook(lambda module, *_: module.training and 1 / 0 or None)
+    with pytest.raises(ZeroDivisionError):
+        semcont.fit(model, images, objective("base"), TINY, seed=0)
 
 
 def test_labels_beyond_the_network():

@@ -48,9 +48,8 @@ def _settings(preset: Preset, split: str, options: dict) -> tuple:
         settings["rho"] = data.rho
     if data.variant != "standard":
         settings["variant"] = data.variant
-    if data.variant != "standard":
-        settings["variant"] = data.variant
     streamed = {"size": data.size, "corrupt": data.corrupt} if "size" in datasets.options(data.name) else {}
+    streamed |= {"workers": preset.training.workers} if "workers" in datasets.options(data.name) else {}
     settings |= {name: value for name, value in streamed.items() if value is not None}
     return tuple(sorted((settings | options).items()))
 

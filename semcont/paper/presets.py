@@ -82,7 +82,7 @@ class Training(Recipe):
 
     monitor: int = 200  # images; 0 for none
     refit: bool = option(False)  # train on train + val (the split "full"), once every choice is made
-    workers: int = option(0)  # processes that decode a set that is streamed; 0: this one
+    workers: int | None = option(None)  # processes that decode a set that is streamed; None: one per core
     stored: Literal["float32", "float16"] = option("float32")  # what is measured is what was written
 
 

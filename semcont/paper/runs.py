@@ -4,7 +4,6 @@ A run is named by what determines its weights: training settings, arm, seed, cha
 `training.RECIPE`. Finished runs are loaded, broken ones resumed, and nothing is trusted for merely being there.
 """
 
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -14,8 +13,8 @@ import pandas as pd
 import torch
 from torch import Generator, nn
 
-from .. import attacks, datasets, distributed, losses, models, training
-from . import devices, paths, store, weights
+from .. import datasets, distributed, losses, models, training
+from . import devices, monitoring, paths, store, weights
 from .images import source_of, split_of
 from .measurements import Measurement
 from .presets import Preset, changed
@@ -236,43 +235,12 @@ def _progress(arm: str, seed: int, epochs: int, done: int, shown: bool):
     return tqdm(total=epochs, initial=done, desc=label, unit="epoch", leave=False, disable=silent)
 
 
-def _monitor(preset: Preset, device: str, world: distributed.World) -> Callable[[nn.Module], dict] | None:
-    """Validation accuracy, and under the evaluation's attack on the first `monitor` images, after each epoch.
-
-    Each process measures its share of the images, each image once. None for a refit, which trains on these images.
-    """
+def _monitor(preset: Preset, device: str, world: distributed.World) -> monitoring.Monitor | None:
+    """None for a refit, which trains on the validation images."""
     if preset.training.refit or "val" not in datasets.splits(preset.data.name):
         return None
-    val = source_of(preset, "val")
-    attack = preset.evaluation.in_pixels()
-
-    def survived(network: nn.Module, x: torch.Tensor, y: torch.Tensor, first: int) -> torch.Tensor:
-        return attacks.survivors(network, x, y, first=first, **attack)
-
-    def monitor(network: nn.Module) -> dict[str, float]:
-        row = {"val_accuracy": _accuracy(network, val, len(val), world, device, _right)}
-        if preset.training.monitor:
-            attacked = min(preset.training.monitor, len(val))
-            row["val_attacked"] = _accuracy(network, val, attacked, world, device, survived)
-        return row
-
-    return monitor
-
-
-def _accuracy(network, images, n: int, world, device, right: Callable[..., torch.Tensor]) -> float:
-    """The share of the first n images that `right(network, x, y, first)` holds for, `first` being the place of x[0]."""
-    mine, hits = world.share(n), torch.zeros((), dtype=torch.long)
-    groups = torch.arange(n)[mine].split(500)
-    first = mine.start
-    for x, y in images.batches(groups):
-        hits += right(network, x.to(device), y.to(device), first).sum().cpu()
-        first += len(x)
-    return world.total(hits).item() / n
-
-
-@torch.no_grad()
-def _right(network: nn.Module, x: torch.Tensor, y: torch.Tensor, first: int) -> torch.Tensor:
-    return network(x.contiguous(memory_format=torch.channels_last)).argmax(1) == y
+    val = source_of(preset, "val").to(device)
+    return monitoring.monitor(val, preset.training.monitor, preset.evaluation.in_pixels(), world)
 
 
 def per_batch(pixels: torch.Tensor) -> int:
