@@ -13,6 +13,7 @@ from torch import nn
 
 from . import attributions, directions, statistics
 from .directions import Direction
+from .evidence import evidence
 from .measurements import measurement
 from .presets import Preset
 from .runs import predict
@@ -212,6 +213,18 @@ def summary(*tables: pd.DataFrame) -> pd.DataFrame:
             found = {"value": value, "n": len(part), "low": np.nan, "high": np.nan}
         rows.append(dict(zip(keys, key, strict=True)) | found)
     return pd.DataFrame(rows)
+
+
+def measures(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """What the ledger reads of a `summary`: each measure of `PAPER` that it holds. Without masks there is no energy."""
+    known = set(zip(table["explanation"], table["measure"], strict=True))
+    return {
+        f"{explanation}_{measure}": evidence(
+            table, "value", explanation=explanation, measure=measure, weights="trained"
+        )
+        for explanation, measure in PAPER
+        if (explanation, measure) in known
+    }
 
 
 def contrasts(values: pd.DataFrame) -> pd.DataFrame:

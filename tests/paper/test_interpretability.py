@@ -277,3 +277,14 @@ def test_random_weights_are_others_and_the_global_state_stays(smoke):
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.equal(fresh.conv1.weight, again.conv1.weight)
     assert not torch.equal(fresh.conv1.weight, run.model().conv1.weight)
+
+
+def test_without_masks_the_ledger_is_handed_no_energy():
+    rows = [
+        {"arm": "base", "seed": 0, "weights": "trained", "explanation": name, "measure": measure, "value": 1.0, "n": 5}
+        for name in ("ig", "gradcam", "lime")
+        for measure in ("energy", "roughness")
+    ]
+    both = pd.DataFrame(rows)
+    assert set(interpretability.measures(both)) == {"ig_energy", "ig_roughness", "gradcam_energy", "lime_energy"}
+    assert set(interpretability.measures(both[both["measure"] == "roughness"])) == {"ig_roughness"}
