@@ -43,9 +43,7 @@ ENTRIES = {
     "svhn-first1083": Entry("the first crops of its training part, for cross-validation", 3, *_SVHN),
     "mnist": Entry("handwritten digits, padded to 32 pixels (transfer)", *_MNIST),
     "color_mnist": Entry("MNIST in white on a red or blue ground (section 4.7), from the same files", *_MNIST),
-    "biased_mnist": Entry(
-        "MNIST with colours that agree with a noisy label (section 4.7), from the same files", *_MNIST
-    ),
+    "biased_mnist": Entry("MNIST, its colours agreeing with a noisy label (section 4.7), from the same files", *_MNIST),
     "biased_mnist_grey": Entry("the same without its colours, for the oracle", *_MNIST),
     "imagenette": Entry(
         "ten classes of ImageNet, streamed",

@@ -110,7 +110,8 @@ def doublings(table: pd.DataFrame, tolerance: float) -> pd.DataFrame:
 def levelled(changes: pd.DataFrame) -> pd.DataFrame:
     """From which length on an arm counts as levelled: one row per arm, columns arm, epochs (NaN: not yet), last_change.
 
-    It is the shortest that doubling, and any later doubling, changes too little. Clean and attacked accuracy both have to; `last_change` is the larger of their last changes.
+    It is the shortest that doubling, and any later doubling, changes too little, in clean and in attacked accuracy;
+    `last_change` is the larger of their last changes.
     """
     rows = []
     for arm, part in changes.groupby("arm", sort=False):
