@@ -14,7 +14,7 @@ from . import statistics, turning, wording
 from .evidence import TUNED, evidence
 from .findings import Missing, find, find_tuned, gather, pairs
 from .judging import CASES, Judged, judge_network, judge_training, settle
-from .ledger import Claim, load_claims, numbers
+from .ledger import OPEN, Claim, load_claims, numbers
 from .presets import Preset, load_preset
 
 __all__ = [
@@ -38,9 +38,6 @@ __all__ = [
 
 COLUMNS = ["id", "section", "claim", "paper", "ours", "verdict", "notebook", "reason", "interval", "alpha", "scope"]
 """The columns of `verdicts`."""
-
-OPEN = ("not tested", "not run")
-"""The verdicts that decide nothing."""
 
 DECIDED = ("negligible", "reproduced", "contradicted")
 """How the verdicts begin that need training to have levelled off."""

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 PRIMARY = 8
 """At most so many claims may be primary: each further one widens the intervals of all."""
 
+OPEN = ("not tested", "not run")
+"""The verdicts that decide nothing."""
+
 
 @dataclass(frozen=True)
 class Quoted:

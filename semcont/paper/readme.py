@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from . import paths, store
-from .ledger import Claim, load_claims
+from .ledger import OPEN, Claim, load_claims
 
 PRESET = "quick"
 """The preset whose figures the README's map of the notebooks links."""
@@ -79,22 +79,28 @@ def _published(record: dict[str, Any]) -> dict[str, str]:
 def results_table(presets: Sequence[str]) -> str:
     """What the paper says and what we find under each published preset, as Markdown.
 
-    A line per claim for which the paper prints numbers or which the ledger judges as primary, a column per preset:
-    verdict, the two arms, their difference with its interval. Then what made each column. Raises `UserError` where a
-    preset's claims are not published.
+    A line per claim for which the paper prints numbers or which the ledger judges as primary, a column per preset that
+    tests any of them: verdict, the two arms, their difference with its interval. Then the counts of all claims and what
+    made them, for every preset. Raises `UserError` where a preset's claims are not published.
     """
     found = {preset: {row["id"]: row for row in _rows(preset, "s09_claims.csv")[::-1]} for preset in presets}
-    heads = [f"[{preset}](presets/{preset}.yaml), {_seeds(provenance(preset))}" for preset in presets]
-    lines = [f"| the paper says | it prints | {' | '.join(heads)} |", "|---" * (2 + len(presets)) + "|"]
-    for claim in load_claims():
-        if claim.tested and (claim.primary or (claim.paper and claim.paper.values)):
-            name = f"{claim.claim} (§ {claim.section}{', **primary**' if claim.primary else ''})"
-            cells = [name, _printed(claim), *(_cell(rows.get(claim.id)) for rows in found.values())]
-            lines.append(f"| {' | '.join(cells)} |")
+    claims = [c for c in load_claims() if c.tested and (c.primary or (c.paper and c.paper.values))]
+    columns = {preset: rows for preset, rows in found.items() if _tests_any(rows, claims)}
+    heads = [f"[{preset}](presets/{preset}.yaml), {_seeds(provenance(preset))}" for preset in columns]
+    lines = [f"| the paper says | it prints | {' | '.join(heads)} |", "|---" * (2 + len(columns)) + "|"]
+    for claim in claims:
+        name = f"{claim.claim} (§ {claim.section}{', **primary**' if claim.primary else ''})"
+        cells = [name, _printed(claim), *(_cell(rows.get(claim.id)) for rows in columns.values())]
+        lines.append(f"| {' | '.join(cells)} |")
     lines += ["", *(f"- {_counted(preset, rows)}" for preset, rows in found.items()), "", _LEGEND, ""]
     head = ["preset", "command", "notebooks take", "hardware", "commit", "versions"]
     lines += [f"| {' | '.join(head)} |", "|---" * len(head) + "|", *(_made_by(preset) for preset in presets)]
     return "\n".join(lines)
+
+
+def _tests_any(rows: dict[str, dict[str, str]], claims: list[Claim]) -> bool:
+    """Whether a preset says anything of the claims: its verdict on one of them is not left open."""
+    return any(rows[claim.id]["verdict"] not in OPEN for claim in claims if claim.id in rows)
 
 
 def map_table(preset: str) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from . import paths
-from .claims import CASES, COLUMNS, OPEN
-from .ledger import load_claims
+from .claims import CASES, COLUMNS
+from .ledger import OPEN, load_claims
 
 FIRST = ("quick", "local")
 """The presets that come first, in this order; the others follow by name."""

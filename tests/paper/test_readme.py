@@ -184,6 +184,16 @@ def test_published_presets_stand_side_by_side(published):
     assert readme.update("local") and not readme.update("smoke")
 
 
+def test_a_preset_that_tests_none_of_the_claims_shown_is_counted_and_gets_no_column(published):
+    folder = published / "figures" / "photographs"
+    folder.mkdir()
+    (folder / "s09_claims.csv").write_text(re.sub("single run, same direction( in 1 of 2)?", "not tested", CLAIMS))
+    readme.write_provenance("photographs", {"01_discontinuity": RECORD})
+    table = readme.results_table(readme.shown())
+    assert "[photographs](presets" not in table and "claims under `photographs`" in table
+    assert "| photographs | `semcont paper --preset photographs`" in table
+
+
 def test_update_leaves_other_presets_and_folders_alone(published, monkeypatch, tmp_path_factory):
     before = (published / "README.md").read_text()
     assert not readme.update("smoke")
