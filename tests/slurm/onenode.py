@@ -87,7 +87,7 @@ class Cluster:
         done = subprocess.run(command, env={**os.environ, **self.environment}, check=False, **settings)
         if done.returncode:
             raise NoSlurm(f"{' '.join(command)}: {' '.join(done.stderr.split())}")
-        return done.stdout.strip()
+        return done.stdout.rstrip()
 
     def start(self, name: str, *arguments: str) -> None:
         """Start a daemon in the foreground, as a child of ours, with what it says in a log."""

@@ -25,8 +25,7 @@ EPOCHS, KILLED, FAILED = 60, 5, 25
 """Of the network whose training is interrupted, a quarter of a second each: all; the job is killed; the node fails."""
 
 TOLD = re.compile(
-    r"Job \d+ has been submitted with SLURM jobid \d+|SLURM-job.*status is: '\w+'|Trying to restart job \d+"
-    r"|^\d+ of \d+ steps.*|^(?:smoke|longer): .*|^semcont: .*|^again .*"
+    r"SLURM-job.*status is: '\w+'|Trying to restart job \d+|^(?:smoke|longer): (?!on ).*|^semcont: .*|^again .*"
 )
 """What the transcript repeats of Snakemake's lines and ours."""
 
@@ -157,7 +156,8 @@ def whole(stage: Rehearsal) -> None:
     """All of `smoke`, in which a notebook's job is killed; again, which makes only what is missing; and again."""
     stage.say("--- the whole of smoke: the job of a notebook is killed, without retries")
     started = stage.paper("smoke", "--retries", "0")
-    job = stage.until("notebook 05", lambda: stage.job("notebook_05"), started, 1800)
+    log = stage.folder / "reports" / "smoke" / "logs" / "05_robustness.log"  # there once the notebook is started
+    job = stage.until("notebook 05", lambda: log.is_file() and stage.job("notebook_05"), started, 1800)
     stage.slurm("scancel", "--signal=KILL", "--full", job)
     stage.ended(started, 1)
     reports = stage.folder / "reports" / "smoke"
