@@ -2,6 +2,7 @@
 # make test    the environment, the tests
 # make lab     JupyterLab on the notebooks          make report  the pages again, from the executed notebooks
 # make bench   the benchmarks                       make lint    style of code and notebooks
+# make test-slurm  the graph on a real Slurm of one node, set up for the purpose (Debian: slurm-wlm, munge)
 # make clean   remove reports and caches; trained networks (data/runs) and the environment stay
 
 PYTHON ?= python3
@@ -19,7 +20,7 @@ RUN := env XDG_CACHE_HOME=$(CACHE) IPYTHONDIR=$(CACHE)/ipython MPLCONFIGDIR=$(CA
   JUPYTER_CONFIG_DIR=$(CACHE)/jupyter/config JUPYTER_DATA_DIR=$(CACHE)/jupyter/data JUPYTER_RUNTIME_DIR=$(CACHE)/jupyter/runtime
 TESTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
-.PHONY: paper test coverage lab report bench lint lock clean distclean
+.PHONY: paper test test-slurm coverage lab report bench lint lock clean distclean
 .DEFAULT_GOAL := paper
 
 paper: .venv/.installed
@@ -27,6 +28,13 @@ paper: .venv/.installed
 
 test: .venv/.installed
 	@$(RUN) $(BIN)/python -m pytest $(PYTEST)
+
+# Snakemake's executor for Slurm stays apart from .venv, where it would slow every start.
+test-slurm: .venv/.installed
+	@$(BIN)/python tests/slurm/rehearse.py --check
+	@test -d .venv/.slurm || $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --target .venv/.slurm \
+	  -r tests/slurm/requirements.txt
+	@PYTHONPATH=$(CURDIR)/.venv/.slurm $(RUN) $(BIN)/python tests/slurm/rehearse.py
 
 coverage: .venv/.installed
 	@rm -f .coverage .coverage.*

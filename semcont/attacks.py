@@ -43,7 +43,17 @@ def dlr(logits: Float[Tensor, "n k"], y: Int[Tensor, " n"]) -> Float[Tensor, " n
     return margin(logits, y) / (top[:, 0] - top[:, 2]).clamp_min(1e-12)
 
 
-LOSSES: dict[str, Loss] = {"ce": cross_entropy, "margin": margin, "dlr": dlr}
+def rescaled(logits: Float[Tensor, "n k"], y: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """Cross-entropy of logits divided by their own standard deviation over the classes: free of scale and of shift.
+
+    The divisor is held constant in the gradient: so it acts as a temperature, under which no softmax saturates in
+    float32, and the gradient keeps the direction of the cross-entropy's at that temperature.
+    """
+    spread = logits.detach().double().std(dim=1, correction=0, keepdim=True)  # squares of large logits overflow float32
+    return cross_entropy(logits / spread.where(spread > 0, 1.0).to(logits.dtype), y)
+
+
+LOSSES: dict[str, Loss] = {"ce": cross_entropy, "margin": margin, "dlr": dlr, "rescaled": rescaled}
 
 
 def pgd(
@@ -66,8 +76,8 @@ def pgd(
 
     L-inf: x' <- clip(x' + step_size * sign(grad), x - eps, x + eps); L2: a step of that length along the gradient,
     then the projection onto the ball; then into the box. `eps` and `step_size` are in the units of x (8/255, not 8),
-    numbers or tensors that broadcast over x (L-inf only). `loss` is "ce", "margin", "dlr", "kl" (from the network's own
-    clean prediction; starts at x + 0.001 N(0, 1), where its gradient is not zero) or a function of (logits, labels).
+    numbers or tensors that broadcast over x (L-inf only). `loss` is one of `LOSSES`, "kl" (from the clean
+    prediction; starts at x + 0.001 N(0, 1), where its gradient is not zero) or a function of (logits, labels).
     `targeted` moves towards class y. Over restarts a misclassified final iterate wins, else the highest loss.
     `bounds=None` lifts the box and its check, for images in normalised space.
 
@@ -117,7 +127,7 @@ class PGD:
 
     def run(self, model, x, y, source: Callable[[int], Source | list[Generator]], restore=True) -> Tensor:
         """x', with the random numbers of each restart from `source(restart)`: one generator, or one per image."""
-        with _evaluating(model, x.device, restore):
+        with evaluating(model, x.device, restore):
             x, y = _ordinary(x.detach()), _ordinary(y)
             loss = self._loss(model, x)
             best, best_rank = None, None
@@ -167,7 +177,7 @@ class PGD:
             logits = model(adv)
             if step == 0:
                 _check_range(y, logits)
-            gradient = _gradient(loss(logits, y).sum(), adv)
+            gradient = gradient_of(loss(logits, y).sum(), adv)
             direction = gradient.sign() if self.norm == "linf" else _unit(gradient)
             adv = self._project(adv.detach() + stride * direction, x)
         return adv.detach().to(x.dtype)
@@ -184,7 +194,7 @@ class PGD:
         return torch.atan(value) + 10 * fooled  # atan is monotone and bounded
 
 
-def _gradient(value: Tensor, adv: Tensor) -> Tensor:
+def gradient_of(value: Tensor, adv: Tensor) -> Tensor:
     """d value / d adv; zero where the network does not depend on its input at all."""
     if not value.requires_grad:
         return torch.zeros_like(adv)
@@ -225,7 +235,7 @@ def _draw(kind: Callable, x: Tensor, source: Source | list[Generator]) -> Tensor
 
 
 @contextmanager
-def _evaluating(model: nn.Module, device: torch.device, restore: bool) -> Iterator[None]:
+def evaluating(model: nn.Module, device: torch.device, restore: bool) -> Iterator[None]:
     """Every module in eval mode, no gradient for any parameter, the global random state forked; all restored.
 
     Leaves inference mode, in which every gradient would be missing and every attack would stand still.
@@ -246,7 +256,7 @@ def _evaluating(model: nn.Module, device: torch.device, restore: bool) -> Iterat
             p.requires_grad_(True)
 
 
-def survivors(
+def withstood(
     model: nn.Module,
     x: Float[Tensor, "n 3 h w"],
     y: Int[Tensor, " n"],
@@ -263,8 +273,8 @@ def survivors(
     seed: int = 0,
     first: int = 0,
     batch_size: int = 256,
-) -> Bool[Tensor, " n"]:
-    """True for each image that the network still classifies correctly under attack.
+) -> Int[Tensor, " n"]:
+    """How many restarts of the attack each image withstood: `restarts` where it is still classified correctly.
 
     `criterion` "final" judges the final iterate of each restart, as the paper's Table 2 does; "any" every iterate, x
     among them. Images that are broken leave the batch, so later restarts cost less. The noise is keyed by (seed, image,
@@ -280,15 +290,22 @@ def survivors(
     attack.restarts, attack.steps = 1, steps if criterion == "final" else 1  # the loops over both are here
     with torch.inference_mode(False), torch.autocast(x.device.type, enabled=False):
         x, y = _ordinary(x), _ordinary(y.long())
-        alive = torch.zeros(len(x), dtype=torch.bool)
+        count = torch.zeros(len(x), dtype=torch.long)
         for start in range(0, len(x), batch_size):
             rows = torch.arange(start, min(start + batch_size, len(x)))
             for restart in range(restarts):
                 if len(rows) == 0:
                     break
                 rows = _attacked(attack, model, x, y, rows, [seed, first, restart], steps, criterion)
-            alive[rows] = True
-    return alive
+                count[rows] = restart + 1
+    return count
+
+
+def survivors(
+    model: nn.Module, x: Float[Tensor, "n 3 h w"], y: Int[Tensor, " n"], *, restarts: int = 1, **settings
+) -> Bool[Tensor, " n"]:
+    """True for each image that the network still classifies correctly under attack; settings as in `withstood`."""
+    return withstood(model, x, y, restarts=restarts, **settings) == restarts
 
 
 def _attacked(attack: PGD, model, x, y, rows, key, steps, criterion) -> Int[Tensor, " m"]:
@@ -299,7 +316,7 @@ def _attacked(attack: PGD, model, x, y, rows, key, steps, criterion) -> Int[Tens
     if criterion == "final":
         adv = attack.run(model, clean, labels, lambda _: sources)
         return rows[_correct(model, adv, labels)]
-    with _evaluating(model, x.device, True):
+    with evaluating(model, x.device, True):
         loss = attack._loss(model, clean)
         adv = attack._start(clean, sources)
     kept = _correct(model, clean, labels) & _correct(model, adv, labels)
@@ -307,7 +324,7 @@ def _attacked(attack: PGD, model, x, y, rows, key, steps, criterion) -> Int[Tens
         if not kept.any():
             break
         rows, clean, labels, adv = (t[kept.to(t.device)] for t in (rows, clean, labels, adv))
-        with _evaluating(model, x.device, True):
+        with evaluating(model, x.device, True):
             if attack.loss == "kl":  # its closure holds the clean predictions of the rows that it was made for
                 loss = attack._loss(model, clean)
             adv = attack._descend(model, clean, labels, loss, adv)
@@ -316,7 +333,7 @@ def _attacked(attack: PGD, model, x, y, rows, key, steps, criterion) -> Int[Tens
 
 
 def _correct(model: nn.Module, x: Tensor, y: Tensor) -> Bool[Tensor, " n"]:
-    with _evaluating(model, x.device, True), torch.no_grad():
+    with evaluating(model, x.device, True), torch.no_grad():
         logits = model(x)
         _check_range(y, logits)
         return (logits.argmax(1) == y).cpu()
@@ -329,7 +346,7 @@ def _keyed(seed: int, image: int, restart: int) -> Generator:
 
 
 def robust_accuracy(model: nn.Module, x: Float[Tensor, "n 3 h w"], y: Int[Tensor, " n"], **settings) -> float:
-    """The share of images that survive the attack (Table 2's "adv accuracy"); settings and errors as in `survivors`."""
+    """The share of images that survive the attack (Table 2's "adv accuracy"); settings and errors as in `withstood`."""
     return survivors(model, x, y, **settings).double().mean().item()
 
 

@@ -171,8 +171,9 @@ class Objective:
     forwarded. So an arm with weight 0 is its plain arm, bit for bit. `forward_both` makes and forwards x' all the same
     (the control for what x' does to BatchNorm). `two_pass` forwards x and x' one after the other, so that BatchNorm
     normalises each by its own batch and updates its statistics twice. `distance` puts another of `CONSTRAINTS` in the
-    place of DS, in the arms whose third term is DS. `attack` holds eps, step_size and steps for the arms that train on
-    PGD. Raises `ValueError` for an unknown arm or distance, a negative weight, or an adversarial arm without an attack.
+    place of DS, in the arms whose third term is DS. `hue_level` is the level of P's hue where that is not `level`.
+    `attack` holds eps, step_size and steps for the arms that train on PGD. Raises `ValueError` for an unknown arm or
+    distance, a negative weight, or an adversarial arm without an attack.
     """
 
     def __init__(
@@ -184,6 +185,7 @@ class Objective:
         squeeze: float = 0.01,
         level: int = 1,
         use_hue: bool = True,
+        hue_level: int | None = None,
         sigma: float = 0.04,
         attack: dict | None = None,
         reduction: str = "sum",
@@ -206,15 +208,16 @@ class Objective:
         compares = self.weight > 0 and self.arm.perturbation != "none"
         self.needs_prime = self.arm.b > 0 or compares or (forward_both and self.arm.perturbation != "none")
         self.needs_clean = self.arm.a > 0 or self.weight > 0 or forward_both
-        self.perturb = self._perturbation(level, use_hue, sigma, attack) if self.needs_prime else None
+        photometric = {"level": level, "hue": use_hue, "hue_level": hue_level}
+        self.perturb = self._perturbation(photometric, sigma, attack) if self.needs_prime else None
 
-    def _perturbation(self, level, use_hue, sigma, attack) -> Callable[[nn.Module, Tensor, Tensor, Source], Tensor]:
+    def _perturbation(self, photometric, sigma, attack) -> Callable[[nn.Module, Tensor, Tensor, Source], Tensor]:
         if self.arm.perturbation == "pgd":
             if attack is None:
                 needed = "attack=dict(eps=, step_size=, steps=)"
                 raise ValueError(f"arm {self.name!r} trains on attacked images: give {needed}")
             return PGD(**attack, loss=self.arm.attack_loss)
-        p = GaussianNoise(sigma) if self.arm.perturbation == "gaussian" else RandomPhotometric(level, hue=use_hue)
+        p = GaussianNoise(sigma) if self.arm.perturbation == "gaussian" else RandomPhotometric(**photometric)
         return lambda model, x, y, generator: p.unchecked(x, generator)
 
     def __call__(

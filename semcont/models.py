@@ -38,6 +38,15 @@ class Normalize(nn.Module):
         return (x - self.mean) / self.std
 
 
+def channel_std(model: nn.Module) -> Float[Tensor, "1 3 1 1"]:
+    """What the network's normaliser divides each channel by; ones where it has none.
+
+    A radius eps on normalised images is eps times this in pixels.
+    """
+    found = next((module for module in model.modules() if isinstance(module, Normalize)), None)
+    return torch.ones(1, 3, 1, 1) if found is None else found.std.detach().clone()
+
+
 class ResNet(nn.Module):
     """A residual network (He et al. 2016) of any width, number of stages and stem, from torchvision's blocks.
 

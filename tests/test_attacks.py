@@ -238,3 +238,51 @@ def test_labels_of_any_integer_type(dtype):
         assert torch.equal(
             semcont.survivors(model, x, y.to(dtype), **settings), semcont.survivors(model, x, y, **settings)
         )
+
+
+# --- losses without a scale -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scale, shift", [(1e-6, 0.0), (100.0, -7.0), (1e6, 3.0)])
+def test_the_rescaled_loss_knows_neither_scale_nor_shift(scale, shift):
+    z, y = torch.randn(20, 7, generator=seeded(), dtype=torch.float64), labels(20, 7)
+    torch.testing.assert_close(attacks.rescaled(scale * z + shift, y), attacks.rescaled(z, y))
+    unit = (z - z.mean(1, keepdim=True)) / z.std(1, correction=0, keepdim=True)
+    torch.testing.assert_close(attacks.rescaled(z, y), F.cross_entropy(unit, y, reduction="none"))
+
+
+def test_the_rescaled_loss_has_a_gradient_where_the_cross_entropy_has_none():
+    z = (1e30 * torch.tensor([[3.0, 1.0, 2.0], [0.0, 1.0, 0.5]])).requires_grad_()
+    y = torch.tensor([0, 1])
+    (saturated,) = torch.autograd.grad(attacks.cross_entropy(z, y).sum(), z)
+    (found,) = torch.autograd.grad(attacks.rescaled(z, y).sum(), z)
+    assert (saturated == 0).all()
+    assert (found.gather(1, y.view(-1, 1)) < 0).all() and (found.sum(1).abs() < 1e-35).all()
+    assert found.isfinite().all() and (found > 0).sum() == 4
+
+
+def test_the_rescaled_loss_is_finite_where_all_logits_agree():
+    z = torch.full((2, 4), 5.0, requires_grad=True)
+    value = attacks.rescaled(z, torch.tensor([0, 3]))
+    (gradient,) = torch.autograd.grad(value.sum(), z)
+    assert value.isfinite().all() and not gradient.isnan().any()
+
+
+def test_pgd_on_the_rescaled_loss_breaks_a_network_that_saturates():
+    w = torch.randn(SHAPE, generator=seeded(3))
+    x = images(40) * 0.4 + 0.3
+    model = Linear(1e6 * w, -1e6 * float((x.flatten(1) @ w.flatten()).median()))
+    y = model(x).argmax(1)
+    settings = {"eps": 0.1, "step_size": 0.05, "steps": 5, "random_start": False}
+    assert semcont.robust_accuracy(model, x, y, **settings) > 0.95
+    assert semcont.robust_accuracy(model, x, y, **settings, loss="rescaled") < 0.3
+
+
+def test_withstood_counts_the_restarts_that_survivors_asks_for():
+    model, x = network(), images(40)
+    y = model.eval()(x).argmax(1)
+    settings = {"eps": 0.02, "step_size": 0.02, "steps": 1, "criterion": "any"}
+    count = attacks.withstood(model, x, y, restarts=4, **settings)
+    assert len(set(count.tolist())) > 1 and count.max() <= 4
+    for restarts in (1, 2, 4):
+        assert torch.equal(count >= restarts, semcont.survivors(model, x, y, restarts=restarts, **settings))

@@ -240,7 +240,7 @@ def test_integer_strengths_are_numbers():
         lambda: training.Recipe(momentum=1.0),
         lambda: training.Recipe(weight_decay=-1.0),
         lambda: training.Recipe(warmup=0.0),
-        lambda: training.Recipe(epochs=0),
+        lambda: training.Recipe(epochs=-1),
         lambda: training.Recipe(batch_size=1),
         lambda: training.Recipe(lr=float("nan")),
     ],

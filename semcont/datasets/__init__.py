@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from numbers import Integral
 
-from semcont.datasets import colordigits, colormnist, downloads, folders, photodigits, targets
+from semcont.datasets import biased, colordigits, colormnist, downloads, folders, photodigits, targets
 from semcont.datasets.files import DataError
 from semcont.datasets.imageset import ImageSet
 from semcont.datasets.stream import Stream
@@ -28,6 +28,8 @@ def _downloaded(name: str, read: downloads.Reader, train: int, val: int, test: i
 _SETS: dict[str, tuple[Callable[..., ImageSet | Stream], dict[str, int]]] = {
     "photodigits": (photodigits.make, photodigits.SPLITS),
     "color_digits": (colordigits.make, colordigits.SPLITS),
+    "biased_digits": (biased.make, biased.SPLITS),
+    "biased_digits_grey": (biased.make_grey, biased.SPLITS),
     "grey_digits": (targets.grey_digits, targets.SPLITS),
     "textures": (targets.textures, targets.SPLITS),
     "faces": (targets.faces, targets.FACES_SPLITS),
@@ -37,6 +39,8 @@ _SETS: dict[str, tuple[Callable[..., ImageSet | Stream], dict[str, int]]] = {
     "svhn-first1083": (downloads.svhn_first1083, {"all": 1083}),
     "mnist": _downloaded("mnist", downloads.mnist, 54_000, 6_000, 10_000),
     "color_mnist": (colormnist.make, {"train": 54_000, "val": 6_000, "test": 10_000, "full": 60_000}),
+    "biased_mnist": (biased.make_mnist, {"train": 54_000, "val": 6_000, "test": 10_000, "full": 60_000}),
+    "biased_mnist_grey": (biased.make_mnist_grey, {"train": 54_000, "val": 6_000, "test": 10_000, "full": 60_000}),
     "imagenette": (partial(folders.make, "imagenette"), {"train": 8_522, "val": 947, "test": 3_925, "full": 9_469}),
     "imagenet": (
         partial(folders.make, "imagenet"),
@@ -50,10 +54,11 @@ def load(name: str, split: str, *, seed: int = 0, n: int | None = None, **settin
 
     Parameters
     ----------
-    name : bundled: "photodigits" (splits train, val, test, reference; options `rho`, `variant`), "color_digits" (train,
-        val, test), "grey_digits" and "textures" (train, test), "faces" (all). From files, with the option `root`, the
-        folder that holds them: "cifar100", "cifar10", "svhn", "mnist", "color_mnist" (train, val, test, and full, which
-        is train and val), "svhn-first1083" (all); streamed, with the options `size`, `corrupt` and `workers` of
+    name : bundled: "photodigits" (splits train, val, test, reference; options `rho`, `variant`), "color_digits",
+        "biased_digits" and "biased_digits_grey" (train, val, test), "grey_digits" and "textures" (train, test), "faces"
+        (all). From files, with the option `root`, the folder that holds them: "cifar100", "cifar10", "svhn", "mnist",
+        "color_mnist", "biased_mnist", "biased_mnist_grey" (train, val, test, and full, which is train and val),
+        "svhn-first1083" (all); streamed, with the options `size`, `corrupt` and `workers` of
         `Stream` too: "imagenette", "imagenet" (train, val, test, full).
     seed : which images are drawn, or the order of those in files. Glyphs, regions and files of the splits are the same
         for every seed.

@@ -108,7 +108,7 @@ def files_of(name: str, part: str, root: Path) -> list[Path]:
 
 
 _FIRST1083 = "svhn_train_first1083.npz"
-_MADE_OF = {"color_mnist": "mnist"}
+_MADE_OF = dict.fromkeys(("color_mnist", "biased_mnist", "biased_mnist_grey"), "mnist")
 
 
 def files_of_set(name: str) -> list[str]:

@@ -1,6 +1,6 @@
 """What each section of the study may spend, and its own settings: one group of keys in a preset per section."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .strict import nearest
@@ -114,6 +114,55 @@ class Features:
 
 
 @dataclass(frozen=True)
+class Audit:
+    """The full audit of section 4.4, beside the short one. Where a number of images is 0, that part is left out."""
+
+    images: int = 0  # test images of what every network gets: noise, long PGD, AutoAttack's two APGD parts
+    steps: int = 50  # of the long PGD, with the cross-entropy and with the margin
+    restarts: int = 1
+    full_seeds: int = 1  # how many seeds get the following three
+    whole_images: int = 0  # of `images`, those that AutoAttack's other two parts attack, too
+    grid_images: int = 0  # of the grid of our attacks
+    transfer_images: int = 0  # of the attacks carried from arm to arm
+    grid_steps: tuple[int, ...] = (10, 50, 200)
+    grid_restarts: tuple[int, ...] = (1, 10)
+    grid_losses: tuple[str, ...] = ("ce", "margin", "dlr", "rescaled", "kl")
+    effort: float = 1  # share of the iterations and queries of AutoAttack's `standard`; below 1 for tests
+    far: float = 128  # in 1/255: a radius that has a uniform grey image in reach
+    eps_images: int = 0  # of the curves over the radius, in pixels and in normalised space
+    spaces: tuple[str, ...] = ()  # the adversarial arms trained with their radius meant so, see `attack.space`
+    finetune_epochs: int = 0  # of C and ADV, fine-tuned from `base` with the paper's optimiser
+    finetune_lr: float = 1e-5  # of Adam; paper: 1e-5
+    variant_seeds: int = 1  # seeds of the last two
+
+    def __post_init__(self) -> None:
+        counts = ("images", "whole_images", "grid_images", "transfer_images", "eps_images", "finetune_epochs")
+        _at_least(self, 0, *counts)
+        _at_least(self, 1, "steps", "restarts", "full_seeds", "far", "variant_seeds")
+        if self.whole_images > self.images or self.grid_images > (self.images or self.grid_images):
+            raise ValueError(
+                f"whole_images and grid_images must be at most images, {self.images}, not {self.whole_images} and "
+                f"{self.grid_images}"
+            )
+        for name in ("grid_steps", "grid_restarts"):
+            values = getattr(self, name)
+            if not values or min(values) < 1 or list(values) != sorted(set(values)):
+                raise ValueError(f"{name} must be numbers of at least 1 that rise, not {list(values)}")
+        for name, known in (("grid_losses", _LOSSES), ("spaces", _SPACES)):
+            unknown = [value for value in getattr(self, name) if value not in known]
+            if unknown:
+                raise ValueError(f"{name}: there is no {unknown[0]!r}, only {', '.join(known)}")
+        if not 0 < self.effort <= 1:
+            raise ValueError(f"effort must lie in (0, 1], not {self.effort!r}")
+        if not self.finetune_lr > 0:
+            raise ValueError(f"finetune_lr must be above 0, not {self.finetune_lr!r}")
+
+
+_LOSSES = ("ce", "margin", "dlr", "rescaled", "kl")
+_SPACES = ("normalised", "normalised-unclamped")
+
+
+@dataclass(frozen=True)
 class Robustness:
     """Section 4.4: Table 2."""
 
@@ -125,6 +174,7 @@ class Robustness:
     audit_restarts: int = 2
     audit_far: float = 64  # in 1/255: a radius at which no network may withstand
     lengths: tuple[int, ...] = ()  # further training lengths in epochs for `adv` and `adv+c`, beside training.epochs
+    audit: Audit = field(default_factory=Audit)  # the full one
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "images", "curve_images", "audit_images", "audit_steps", "audit_restarts", "audit_far")
@@ -143,9 +193,21 @@ class Interpretability:
     steps: int = 32  # points along the path of Integrated Gradients
     samples: int = 200  # altered images per LIME explanation
     superpixels: int = 40  # asked of SLIC, which makes about 26
+    paired_images: int = 0  # per arm, right for it and for `base`, for the measures beyond energy; 0: none are made
+    paired_seeds: int | None = None  # the first so many seeds; None for all
+    curve_steps: int = 16  # equal shares of the pixels in which insertion and deletion go
+    sensitivity_draws: int = 4  # altered copies per image
+    sensitivity_radius: float = 5  # of them, in 1/255
+    infidelity_patches: int = 24  # squares painted over, per image
+    mosaics: int = 0  # of four test images each, per seed; 0: none
 
     def __post_init__(self) -> None:
-        _at_least(self, 1, "images", "rows", "steps", "samples", "superpixels")
+        _at_least(self, 1, "images", "rows", "steps", "samples", "superpixels", "paired_seeds")
+        _at_least(self, 1, "sensitivity_draws", "infidelity_patches")
+        _at_least(self, 2, "curve_steps")
+        _at_least(self, 0, "paired_images", "mosaics")
+        if not self.sensitivity_radius > 0:
+            raise ValueError(f"sensitivity_radius must be above 0, not {self.sensitivity_radius!r}")
 
 
 @dataclass(frozen=True)
@@ -181,9 +243,17 @@ class Fairness:
     train: int = 1000  # images
     test: int = 1000
     epochs: int = 10
+    hues: tuple[int, ...] = ()  # levels of P's hue alone at which `c` and `aug` are trained, too; 0 is without hue
+    hue_seeds: int = 1  # of each
+    biased: str | None = None  # biased_digits or biased_mnist, whose colour predicts the label; None: none trained
+    biased_train: int = 4000  # images
+    biased_test: int = 1000
+    biased_epochs: int = 10
 
     def __post_init__(self) -> None:
-        _at_least(self, 1, "train", "test", "epochs")
+        _at_least(self, 1, "train", "test", "epochs", "hue_seeds", "biased_train", "biased_test", "biased_epochs")
+        if len(set(self.hues)) != len(self.hues) or not set(self.hues) <= {0, 1, 2, 3, 4}:
+            raise ValueError(f"hues must be different levels from 0 to 4, not {list(self.hues)}")
 
 
 @dataclass(frozen=True)
@@ -238,3 +308,13 @@ class Frontier:
         for name in ("alphas", "betas", "eps"):
             if any(value <= 0 for value in getattr(self, name)):
                 raise ValueError(f"{name} must be above 0, not {list(getattr(self, name))}")
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The ledger of claims (notebook 09)."""
+
+    noise_images: int = 0  # test images of the joint bootstrap over images; 0 for none
+
+    def __post_init__(self) -> None:
+        _at_least(self, 0, "noise_images")

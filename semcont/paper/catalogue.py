@@ -14,6 +14,8 @@ app = typer.Typer(help="The data sets.", no_args_is_help=True)
 _BUNDLED = {
     "photodigits": "handwritten digits on photographs, composed on the spot; the study's own set",
     "color_digits": "white digits on a red or blue ground, the colours turned round in testing (section 4.7)",
+    "biased_digits": "digits whose colour agrees with a noisy label, and turns against it in testing (section 4.7)",
+    "biased_digits_grey": "the same digits without their colours, for the oracle",
     "grey_digits": "the same digits in grey (transfer, section 4.6)",
     "textures": "which of the photographs a crop is from (transfer)",
     "faces": "faces against pieces of background (transfer)",
@@ -41,6 +43,8 @@ ENTRIES = {
     "svhn-first1083": Entry("the first crops of its training part, for cross-validation", 3, *_SVHN),
     "mnist": Entry("handwritten digits, padded to 32 pixels (transfer)", *_MNIST),
     "color_mnist": Entry("MNIST in white on a red or blue ground (section 4.7), from the same files", *_MNIST),
+    "biased_mnist": Entry("MNIST, its colours agreeing with a noisy label (section 4.7), from the same files", *_MNIST),
+    "biased_mnist_grey": Entry("the same without its colours, for the oracle", *_MNIST),
     "imagenette": Entry(
         "ten classes of ImageNet, streamed",
         342,
@@ -71,15 +75,15 @@ def lines(root: Path, verify: bool = False) -> list[str]:
 
     splits = {name: ", ".join(f"{split} {n:,}" for split, n in by_split.items()) for name, by_split in sizes().items()}
     said = ["Bundled, composed from pictures inside scikit-learn and scikit-image:", ""]
-    said += [f"{name:15} {splits[name]:52} {about}".rstrip() for name, about in _BUNDLED.items()]
+    said += [f"{name:18} {splits[name]:52} {about}".rstrip() for name, about in _BUNDLED.items()]
     said += ["", f"In files, {root} (SEMCONT_DATA names another folder):", ""]
     for name, entry in ENTRIES.items():
         found = state(name, root, verify)
         size = f"{entry.megabytes:,} MB"
-        said.append(f"{name:15} {found.split(':')[0]:10} {size:>10}  {splits[name]}; {entry.about}")
-        said.append(f"{'':15} {entry.home}; {entry.licence}")
+        said.append(f"{name:18} {found.split(':')[0]:10} {size:>10}  {splits[name]}; {entry.about}")
+        said.append(f"{'':18} {entry.home}; {entry.licence}")
         if ": " in found:
-            said.append(f"{'':15} {found.split(': ', 1)[1]}")
+            said.append(f"{'':18} {found.split(': ', 1)[1]}")
     return [*said, "", "`semcont data prepare NAME` gets what is missing. Sources and licences: data/README.md."]
 
 

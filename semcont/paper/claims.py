@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 
 from ..losses import ARMS
-from . import statistics, wording
+from . import statistics, turning, wording
 from .evidence import TUNED, evidence
-from .findings import Missing, find, find_tuned, gather, levelled, pairs
+from .findings import Missing, find, find_tuned, gather, pairs
 from .judging import CASES, Judged, judge_network, judge_training, settle
 from .ledger import Claim, load_claims, numbers
 from .presets import Preset, load_preset
@@ -60,16 +60,20 @@ def judge(preset: str | Preset) -> tuple[pd.DataFrame, pd.DataFrame]:
     A claim about training needs seeds. From one it says "single run, same direction" or "single run, opposite
     direction" and no more. From several the first that applies: negligible, reproduced or contradicted (p below 0.05,
     by Holm's correction over all primary claims of the ledger for one of these), undecided with the smallest effect
-    that so many seeds would have shown. Where training had not levelled off, it is undecided. A claim about one network
-    or an equation "holds here" or "does not hold here". What no notebook measures, or needs an arm that the preset does
-    not train, is "not tested"; what the records lack is "not run". A tuned alpha is a row of its own.
+    that so many seeds would have shown. Where training had not levelled off, it is undecided; where it would turn with
+    the length of training, the reason says so. A claim about one network or an equation "holds here" or "does not hold
+    here". What no notebook measures, or needs an arm that the preset does not train, is "not tested"; what the records
+    lack is "not run". A tuned alpha is a row of its own.
     """
     settings = preset if isinstance(preset, Preset) else load_preset(preset)
     claims, preset = load_claims(), settings.name
     family = max(1, sum(claim.primary for claim in claims))
     first = _corrected([(claim, _judged(claim, settings, family)) for claim in claims])
-    told, rows, cases = levelled(preset), [], []
+    told, turns, rows, cases = turning.levelled(settings), turning.at_lengths(claims, preset), [], []
     for claim, judged in first:
+        if claim.id in set(turns["id"]) and judged.verdict not in OPEN:
+            at_lengths = turning.told(turns[turns["id"] == claim.id])
+            judged = replace(judged, reason=f"{judged.reason}; {at_lengths}")
         for alpha, each, found in ((_alpha(claim, settings), claim, judged), *_tuned(claim, preset)):
             found = _if_levelled(each, found, told)
             rows.append(_row(each, found, alpha, settings))

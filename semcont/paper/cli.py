@@ -119,6 +119,23 @@ def publish_networks(preset: PresetName = "quick") -> None:
     print(f"publish  {len(names)} networks in {paths.checkpoints() / preset}", flush=True)
 
 
+@app.command()
+def cost(
+    preset: Annotated[str | None, typer.Option("--preset", "-p", help="One preset; all of them otherwise.")] = None,
+    here: Annotated[bool, typer.Option("--here", help="Measure how fast this machine trains it, too.")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Bring the table in docs/scaling.md up to date.")] = False,
+) -> None:
+    """What presets cost: operations counted, hours estimated, and measured where they were."""
+    from . import cost, presets
+
+    chosen = [presets.load_preset(preset)] if preset else cost.every_preset()
+    print(cost.table(chosen))
+    for each in chosen if here else ():
+        print(cost.said_here(each))
+    if write and cost.update():
+        print(f"wrote {cost.page()}")
+
+
 @app.command(hidden=True)
 def plan(preset: str) -> None:
     """Print the graph of a preset as JSON."""

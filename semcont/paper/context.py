@@ -4,11 +4,14 @@ The paper reads less accuracy on destroyed images as more use of meaning. On Pho
 is context by construction, so what a network takes from it can be counted, and held against that reading.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from . import features, paired, variants
 from .continuity import PAIRS, seeds
+from .evidence import evidence
 from .paired import Contrast
 
 MEASURES = {
@@ -48,6 +51,16 @@ def measures(cues: pd.DataFrame, destroyed: dict[str, pd.DataFrame]) -> pd.DataF
 def _kept(table: pd.DataFrame, kind: str) -> pd.DataFrame:
     intact = features.DESTRUCTIONS[kind].intact
     return table[(table["measure"] == "retention") & (table["level"] != intact)]
+
+
+def evidence_of(cues: pd.DataFrame) -> dict[str, Any]:
+    """What the ledger reads of `features.cues`; nothing where the images do not say what is context."""
+    if cues.empty:
+        return {}
+    return {
+        "conflict_loss": evidence(cues, "value", unit="share", test="conflict", measure="loss"),
+        "background_accuracy": evidence(cues, "value", unit="share", test="background", measure="accuracy"),
+    }
 
 
 def differences(table: pd.DataFrame) -> pd.DataFrame:

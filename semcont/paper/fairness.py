@@ -30,6 +30,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 """Exploratory: `c` with a P that reaches the other ground's colour, and with one as strong that turns no hue."""
 
+HUE_ARMS = ("c", "aug")
+"""The constraint, and its twin: the same images as plain augmentation."""
+
 PAPER = (Direction("accuracy on the test split", "c", "base", "higher"),)
 PAPER_GAP = (Direction("gap between the grounds", "c", "base", "lower"),)
 
@@ -38,16 +41,23 @@ def changes(preset: Preset) -> dict[str, Any]:
     """What the networks of this section change of the preset's training."""
     own = preset.fairness
     sizes = {"train": own.train, "val": 500, "test": own.test}
-    off = {"refit": False, "augment": "none"}  # the sizes are its own, and a mirrored digit is another
-    off = {name: value for name, value in off.items() if getattr(preset.training, name) != value}
-    return {"data": own.data, "rho": None, **sizes, "epochs": own.epochs, "monitor": 0, **off}
+    return {"data": own.data, "rho": None, **sizes, "epochs": own.epochs, "monitor": 0, **as_drawn(preset)}
+
+
+def as_drawn(preset: Preset) -> dict[str, Any]:
+    """What turns off a preset's refit and augmentation: sizes are the section's own, a mirrored digit is another."""
+    off = {"refit": False, "augment": "none"}
+    return {name: value for name, value in off.items() if getattr(preset.training, name) != value}
 
 
 def training_jobs(preset: Preset) -> list[tuple[str, int, dict[str, Any]]]:
     """Every network that the section reads: (arm, seed, changes), as `trained` takes them."""
-    common, seeds = changes(preset), range(preset.seeds)
-    jobs = [(arm, seed, common) for arm in preset.arms for seed in seeds]
+    common = changes(preset)
+    jobs = [(arm, seed, common) for arm in preset.arms for seed in range(preset.seeds_of(arm))]
+    seeds = range(preset.seeds_of("c"))
     jobs += [("c", seed, common | variant) for variant in ({}, *VARIANTS.values()) for seed in seeds]
+    seeds = range(preset.fairness.hue_seeds)
+    jobs += [(arm, k, common | hue) for hue in hues(preset).values() for arm in HUE_ARMS for k in seeds]
     return [job for k, job in enumerate(jobs) if job not in jobs[:k]]
 
 
@@ -55,6 +65,26 @@ def variants(section) -> list[Run]:
     """The runs of `c` and of its variants."""
     common = changes(section.preset)
     return [run for changed in ({}, *VARIANTS.values()) for run in section.runs(["c"], **common, **changed)]
+
+
+def hues(preset: Preset) -> dict[str, dict[str, Any]]:
+    """What each level of `preset.fairness.hues` changes of P, by name; P's other three stay at the preset's level."""
+    found = {}
+    for level in preset.fairness.hues:
+        as_it_is = level == (preset.constraint.hue_level or preset.constraint.level) and preset.constraint.use_hue
+        name = f"hue level {level}" if level else "no hue"
+        found[name] = {} if as_it_is else {"hue_level": level} if level else {"use_hue": False}
+    return found
+
+
+def by_hue(section) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """`by_ground` and `gap` of `c` and of its twin at each level of the hue, named in `variant`; empty for no level."""
+    accuracies, gaps = [pd.DataFrame()], [pd.DataFrame()]
+    for name, hue in hues(section.preset).items():
+        runs = section.runs(HUE_ARMS, seeds=section.preset.fairness.hue_seeds, **changes(section.preset), **hue)
+        for tables, function in ((accuracies, by_ground), (gaps, gap)):
+            tables.append(columns(section.measured(function, runs=runs)).assign(variant=name))
+    return pd.concat(accuracies, ignore_index=True), pd.concat(gaps, ignore_index=True)
 
 
 # --- measurements -----------------------------------------------------------------------------------------------------
@@ -122,7 +152,7 @@ def columns(table: pd.DataFrame) -> pd.DataFrame:
     return table.drop(columns=[name for name in ("data", *_SAME) if name in table])
 
 
-_SAME = ("train", "val", "test", "epochs", "monitor", "refit", "augment", "level", "use_hue")
+_SAME = ("train", "val", "test", "epochs", "monitor", "refit", "augment", "level", "use_hue", "hue_level")
 
 
 def samples(data, count: int = 8) -> tuple[np.ndarray, list[int]]:
@@ -219,6 +249,21 @@ def _learnt(row: pd.Series) -> str:
 def variants_conclusion(gaps: pd.DataFrame) -> str:
     """What reaching the other ground's colour does, as Markdown."""
     lines = [_learnt(row) for _, row in gaps.iterrows()]
+    return "\n".join([*lines, "", "Exploratory: no claim of the paper is judged by it. " + directions.caution(gaps)])
+
+
+def hue_conclusion(gaps: pd.DataFrame) -> str:
+    """What each level of the hue does to the gap of the constraint and of plain augmentation, as Markdown."""
+    if gaps.empty:
+        return "This preset trains no networks at other levels of the hue (`fairness.hues`)."
+    lines = []
+    for (variant, arm), rows in gaps.groupby(["variant", "arm"], sort=False):
+        beyond = (rows["low"] > 0) | (rows["high"] < 0)
+        many = len(rows) > 1
+        spread = f" ± {rows['gap'].std() * 100:.1f}" if many else ""
+        sure = f"in {beyond.sum()} of {len(rows)} networks " if many else "" if beyond.all() else "not "
+        told = f"gap {rows['gap'].mean() * 100:+.1f}{spread} points, {sure}beyond the noise of the test images"
+        lines.append(f"- `{arm}`, {variant}: {told}.")
     return "\n".join([*lines, "", "Exploratory: no claim of the paper is judged by it. " + directions.caution(gaps)])
 
 

@@ -78,21 +78,8 @@ def find_tuned(claim: Claim, preset: str) -> tuple[Claim, Found] | None:
     return replace(claim, arms=arms), _only(found, arms)
 
 
-def levelled(preset: str) -> dict[str, bool]:
-    """Whether each arm's training had levelled off on every seed, as the record of 02_training says; {} where it is
-    silent.
-
-    The record's `levelled` is a table of rows with `arm` and `levelled`.
-    """
-    rows = _results(preset, "02_training").get("levelled") or []
-    told: dict[str, bool] = {}
-    for row in rows:
-        told[row["arm"]] = told.get(row["arm"], True) and bool(row["levelled"])
-    return told
-
-
-def _results(preset: str, notebook: str) -> dict[str, Any]:
-    """What a notebook recorded; {} without a whole record."""
+def results_of(preset: str, notebook: str) -> dict[str, Any]:
+    """All that a notebook recorded under a preset; {} without a whole record."""
     try:
         return json.loads((paths.reports(preset) / f"{notebook}.json").read_text(encoding="utf-8"))["results"]
     except (OSError, ValueError, KeyError, TypeError):

@@ -4,11 +4,12 @@ The Snakefile draws its rules from the plan made here.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .. import losses
-from . import dependencies, fairness, paths, variants
+from .. import datasets
+from . import bias, dependencies, fairness, paths, runs, sidebyside, variants
 from .presets import Preset, changed, differing, load_preset
 from .strict import SettingsError, nearest
 
@@ -24,8 +25,8 @@ class Job(NamedTuple):
 
     @property
     def change(self) -> str:
-        """The changes in file names: `alpha=0.1,epochs=5`, or `plain`."""
-        return ",".join(self.words) or "plain"
+        """The changes in file names: `alpha=0.1+epochs=5`, or `plain`."""
+        return "+".join(self.words) or "plain"  # at commas Snakemake splits the names that it sends to a cluster
 
     @property
     def words(self) -> list[str]:
@@ -91,6 +92,13 @@ def _jobs(preset: Preset, wanted: list[variants.Variant]) -> list[Job]:
     return [Job(arm, seed, changes) for arm, seeds, changes in named for seed in range(seeds)]
 
 
+def spaces(preset: Preset) -> list[Job]:
+    """The adversarial arms with their radius meant on normalised images (notebook 05)."""
+    own = preset.robustness.audit
+    trained_so = [(arm, space) for arm in ("adv", "adv+c") if arm in preset.arms for space in own.spaces]
+    return [Job(arm, seed, (("space", space),)) for arm, space in trained_so for seed in range(own.variant_seeds)]
+
+
 def pretrained(preset: Preset) -> list[Job]:
     """Section 2's network where it is not the arm `base` (notebook 01)."""
     changes = preset.discontinuity.changes()
@@ -98,8 +106,9 @@ def pretrained(preset: Preset) -> list[Job]:
 
 
 def colours(preset: Preset) -> list[Job]:
-    """Section 4.7's networks on ColorDigits."""
-    return [Job(arm, seed, tuple(changes.items())) for arm, seed, changes in fairness.training_jobs(preset)]
+    """Section 4.7's networks on coloured digits, and on those whose colour predicts the label."""
+    jobs = [*fairness.training_jobs(preset), *bias.training_jobs(preset)]
+    return [Job(arm, seed, tuple(changes.items())) for arm, seed, changes in jobs]
 
 
 NEEDS = {
@@ -107,7 +116,7 @@ NEEDS = {
     "02_training": (arms, training_lengths),
     "03_continuity": (arms, alphas, ablations),
     "04_semantic_features": (arms, contexts),
-    "05_robustness": (arms, lengths, frontier),
+    "05_robustness": (arms, lengths, spaces, frontier),
     "08_fairness": (colours,),
     CLAIMS: (),
 }
@@ -115,20 +124,30 @@ NEEDS = {
 
 def training_jobs(preset: Preset, notebook: str | None = None) -> list[Job]:
     """The networks that a notebook reads, each once (None: all of them); the preset's arms where `NEEDS` is silent."""
-    needs = (
-        {need for needs in [(arms,), *NEEDS.values()] for need in needs}
-        if notebook is None
-        else NEEDS.get(notebook, (arms,))
-    )
+    every = preset.notebooks or (*NEEDS, "any other")
+    needs = {need for name in (every if notebook is None else [notebook]) for need in NEEDS.get(name, (arms,))}
     jobs = {job for need in needs for job in need(preset)}
     return sorted(jobs, key=lambda job: (-passes(preset, job), job.name))
 
 
 def passes(preset: Preset, job: Job) -> int:
     """Forward passes of the training: its length beside the others', so that the longest start first."""
-    own, perturbation = changed(preset, dict(job.changes)), losses.ARMS[job.arm].perturbation
-    per_image = {"none": 1, "pgd": 2 + own.attack.steps}.get(perturbation, 2)
-    return (own.data.train or 1) * own.training.epochs * per_image
+    own = changed(preset, dict(job.changes))
+    return images(own) * own.training.epochs * sum(copies_and_steps(own, job.arm))
+
+
+def images(preset: Preset) -> int:
+    """How many images an epoch has: the preset's number, or as many as the set's split usually holds."""
+    split = "full" if getattr(preset.training, "refit", False) else "train"
+    return preset.data.train or datasets.sizes()[preset.data.name][split]
+
+
+def copies_and_steps(preset: Preset, arm: str) -> tuple[int, int]:
+    """For one image: how many copies an update forwards together (x, x'), and how many attack steps make x'."""
+    objective = runs.objective_of(replace(preset, attack=replace(preset.attack, space="pixels")), arm)
+    copies = objective.needs_prime + (objective.needs_clean or not objective.needs_prime)
+    attacked = objective.needs_prime and objective.arm.perturbation == "pgd"
+    return copies, preset.attack.steps if attacked else 0
 
 
 # --- the plan ---------------------------------------------------------------------------------------------------------
@@ -172,6 +191,7 @@ def _train(preset: Preset, job: Job) -> dict[str, Any]:
 def _notebook(preset: Preset, notebook: Path, settings: Path) -> dict[str, Any]:
     is_claims = notebook.stem == CLAIMS
     ledger = sorted(paths.resource("paper/claims.yaml").parent.glob("*.yaml")) if is_claims else []
+    ledger += sidebyside.sources(preset.name) if is_claims else []
     return {
         "path": _relative(notebook)[0],
         "inputs": _relative(notebook, settings, *dependencies.of_notebook(notebook), *ledger),

@@ -13,6 +13,7 @@ from torch import nn
 
 from . import attributions, directions, statistics
 from .directions import Direction
+from .evidence import evidence
 from .measurements import measurement
 from .presets import Preset
 from .runs import predict
@@ -156,7 +157,7 @@ def _explained(run, network: nn.Module, data, *, method: str, baseline: str = "b
     x, y = data.float().contiguous(memory_format=torch.channels_last), data.labels
     if method == "gradcam":
         return attributions.gradcam(network, x, y, **settings), None
-    colour = _colour(run, baseline)
+    colour = colour_of(run, baseline)
     if method == "lime":
         segments = attributions.superpixels(x, settings["superpixels"])
         return attributions.lime(
@@ -170,7 +171,7 @@ def _explained(run, network: nn.Module, data, *, method: str, baseline: str = "b
     return found.abs().sum(1), delta
 
 
-def _colour(run, baseline: str) -> tuple[float, ...]:
+def colour_of(run, baseline: str) -> tuple[float, ...]:
     """Black, or the mean colour of the training images, in [0, 1]."""
     if baseline == "black":
         return (0.0, 0.0, 0.0)
@@ -212,6 +213,18 @@ def summary(*tables: pd.DataFrame) -> pd.DataFrame:
             found = {"value": value, "n": len(part), "low": np.nan, "high": np.nan}
         rows.append(dict(zip(keys, key, strict=True)) | found)
     return pd.DataFrame(rows)
+
+
+def measures(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """What the ledger reads of a `summary`: each measure of `PAPER` that it holds. Without masks there is no energy."""
+    known = set(zip(table["explanation"], table["measure"], strict=True))
+    return {
+        f"{explanation}_{measure}": evidence(
+            table, "value", explanation=explanation, measure=measure, weights="trained"
+        )
+        for explanation, measure in PAPER
+        if (explanation, measure) in known
+    }
 
 
 def contrasts(values: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""The rule by which evidence becomes a verdict. Claims about training are tested over seeds, others held to a threshold.
+"""The rule by which evidence becomes a verdict: claims about training are tested over seeds, others held to a limit.
 
 Each case of a claim about training (a perturbation and level, a target) is a paired t over seeds. A claim holds where
 each of its cases does, so its p value for the paper's direction is the largest of theirs (an intersection-union test,
@@ -20,8 +20,9 @@ ALPHA = 1 - statistics.LEVEL
 """The chance of a false verdict that is allowed: for all primary claims together, for each exploratory one alone."""
 
 CASES = [
-    "id", "section", "alpha", "case", "seeds", "unit", "sign", "estimate", "low", "high", "over", "p", "detectable", "result",
-]  # fmt: skip
+    *("id", "section", "alpha", "case", "seeds", "unit", "sign"),
+    *("estimate", "low", "high", "over", "p", "detectable", "result"),
+]
 """The columns of `Judged.cases`. A share's estimate is in percentage points, another's a ratio of the arms; `over` says
 whether the interval is over seeds or over test images; `p` is two-sided; `detectable` is NaN for a single seed."""
 
@@ -100,9 +101,8 @@ def by_case(claim: Claim, found: Found, table: pd.DataFrame, family: int = 1) ->
         same, opposite = (test.below, test.above) if claim.direction == "lower" else (test.above, test.below)
         inside = scale != "difference" and -bound <= test.low and test.high <= bound
         p = min(1.0, 2 * min(same, opposite))
-        result = (
-            "negligible" if inside else "undecided" if p >= ALPHA / family else "same" if same < 0.5 else "opposite"
-        )
+        side = "same" if same <= opposite else "opposite"
+        result = "negligible" if inside else side if p < ALPHA / family else "undecided"
         least = statistics.detectable(test.sd, test.n, alpha=ALPHA / family)
         numbers = [_printed(value, scale) for value in (test.mean, test.low, test.high, least)]
         rows.append(

@@ -8,13 +8,13 @@ mistyped key, a missing one, an id used twice, a claim that nothing decides and 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Literal
 
 from . import paths
 from .strict import SettingsError, build, convert, nearest, read_yaml
 
+if TYPE_CHECKING:
+    import pandas as pd
 
 PRIMARY = 8
 """At most so many claims may be primary: each further one widens the intervals of all."""
@@ -105,11 +105,13 @@ def load_claims(path: Path | None = None) -> tuple[Claim, ...]:
     return claims
 
 
-def numbers(table: int) -> pd.DataFrame:
+def numbers(table: int) -> "pd.DataFrame":
     """The paper's Table 1, 2, 3 or 4 as printed; accuracies in percent, strengths in the units of Table 1.
 
     Raises `ValueError` for another number.
     """
+    import pandas as pd  # here, so that the command line starts without it
+
     tables = read_yaml(paths.resource("paper/numbers.yaml"))
     key = f"table{table}"
     if key not in tables:

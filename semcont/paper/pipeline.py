@@ -4,8 +4,10 @@ It holds a lock of its own, runs again what was deleted or edited behind Snakema
 we by checksums), and says in a line what ran or why something failed.
 """
 
+import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -25,9 +27,10 @@ def run(argument: str, cores: int, passed_on: list[str]) -> str:
     """Bring a preset's paper up to date, and return a line on what that took.
 
     `passed_on` goes to Snakemake, which then speaks for itself. Raises `UserError` without a checkout, where another
-    process is at the same preset, and `StepsFailed` where a step failed.
+    process is at the same preset, or for a cluster that cannot be reached; `StepsFailed` where a step failed.
     """
     start = time.monotonic()
+    _check_cluster(passed_on)
     plan = _plan(argument)
     folder = paths.reports(plan["preset"])
     folder.mkdir(parents=True, exist_ok=True)
@@ -45,6 +48,19 @@ def run(argument: str, cores: int, passed_on: list[str]) -> str:
     trained = sum(path.parent.name == "train" for path in changed)
     did = f"ran {notebooks} notebooks and {trained} trainings" if notebooks or trained else "no notebook had to run"
     return f"{plan['preset']}: {did}, {duration(time.monotonic() - start)}; the report is {folder / 'index.html'}"
+
+
+def _check_cluster(passed_on: list[str]) -> None:
+    """Raise `UserError` where the profile is Slurm's and something is missing: Snakemake would say so in 300 lines."""
+    profiles = [word for word in passed_on if Path(word.rpartition("=")[2]).name == "slurm"]
+    if not profiles:
+        return
+    if importlib.util.find_spec("snakemake_executor_plugin_slurm") is None:
+        raise paths.UserError("Snakemake's executor for Slurm is not installed: python -m pip install -e '.[slurm]'")
+    if lacking := [name for name in ("sbatch", "which") if shutil.which(name) is None]:
+        raise paths.UserError(
+            f"{' and '.join(lacking)} not found: run this on a node of the cluster that may submit jobs"
+        )
 
 
 def duration(seconds: float) -> str:
@@ -100,7 +116,8 @@ def _snakemake(plan: dict[str, Any], folder: Path, cores: int, passed_on: list[s
     if not any(word.startswith(("--workflow-profile", "--profile")) for word in passed_on):
         command += ["--workflow-profile", str(root / "workflow" / "profiles" / "local")]
     command += passed_on or ["--quiet", "all"]
-    environment = {**os.environ, **execute.cache_folders(), "SEMCONT_PYTHON": sys.executable}
+    environment = {**os.environ, **execute.cache_folders()}
+    environment |= {"SEMCONT_PYTHON": sys.executable, "SEMCONT_PRESET": plan["preset"]}  # for the rules, for profiles
     log = folder / "logs" / "snakemake.log"
     with log.open("w") as said:
         error = None if passed_on else said
@@ -113,15 +130,16 @@ def _snakemake(plan: dict[str, Any], folder: Path, cores: int, passed_on: list[s
             env=environment,
             pass_fds=(lock,),
         )
-        failures = 0
+        failures = set()  # a step that is tried again says the same again
         for line in started.stdout:
             print(line, end="", flush=True)
-            failures += line.startswith("semcont: ")
+            if line.startswith("semcont: "):
+                failures.add(line)
         code = started.wait()
     if code and not failures and not passed_on:
         print("\n".join(log.read_text().strip().splitlines()[-6:]), file=sys.stderr)
     if code:
-        steps = f"{failures} steps" if failures != 1 else "a step"
+        steps = f"{len(failures)} steps" if len(failures) != 1 else "a step"
         raise StepsFailed(
             f"{steps if failures else 'Snakemake'} failed under preset {plan['preset']}; what had finished is kept"
         )

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
+from torch import Tensor
+
 from .. import losses, models
 from ..training import Recipe, option
 from . import paths
@@ -16,6 +18,7 @@ from .budgets import (
     Frontier,
     Gradients,
     Interpretability,
+    Ledger,
     Lengths,
     Robustness,
     Transfer,
@@ -99,29 +102,47 @@ class Constraint:
     sigma: float = 0.04
     distance: Literal["l2", "cosine", "kl"] = option("l2")
     two_pass: bool = option(False)
+    hue_level: int | None = option(None)  # of P's hue alone; None for `level`
 
     def __post_init__(self) -> None:
         for name in ("alpha", "beta", "squeeze", "sigma"):
             _between(name, getattr(self, name), 0)
         _between("level", self.level, 1, 4)
+        if self.hue_level is not None:
+            _between("hue_level", self.hue_level, 1, 4)
 
 
 @dataclass(frozen=True)
 class Attack:
-    """PGD: radius and step in units of 1/255, and the number of steps."""
+    """PGD: radius and step in units of 1/255, the number of steps, and of which images radius and step are meant.
+
+    "normalised" means them after the network's own normaliser, so that in pixels they shrink by its standard deviation;
+    "normalised-unclamped" does so and lets x' leave the range of pixels.
+    """
 
     eps: float = 8
     step_size: float = 2
     steps: int = 10
+    space: Literal["pixels", "normalised", "normalised-unclamped"] = option("pixels")
 
     def __post_init__(self) -> None:
         _between("eps", self.eps, 0, 255)
         _between("step_size", self.step_size, 0, 255)
         _between("steps", self.steps, 1)
 
-    def in_pixels(self) -> dict[str, Any]:
-        """The arguments of `semcont.pgd`, whose images lie in [0, 1]."""
-        return {"eps": self.eps / 255, "step_size": self.step_size / 255, "steps": self.steps}
+    def in_pixels(self, std: Tensor | None = None) -> dict[str, Any]:
+        """The arguments of `semcont.pgd`, whose images lie in [0, 1].
+
+        `std` (1, 3, 1, 1) is what the network divides each channel by (`models.channel_std`), needed in normalised
+        space.
+        """
+        settings = {"eps": self.eps / 255, "step_size": self.step_size / 255, "steps": self.steps}
+        if self.space == "pixels":
+            return settings
+        if std is None:
+            raise ValueError(f"an attack in {self.space} space needs the channels' standard deviation")
+        settings |= {name: settings[name] * std for name in ("eps", "step_size")}
+        return settings | ({"bounds": None} if self.space == "normalised-unclamped" else {})
 
 
 @dataclass(frozen=True)
@@ -163,6 +184,7 @@ class Preset:
     controls: Controls = field(default_factory=Controls)
     lengths: Lengths = field(default_factory=Lengths)
     frontier: Frontier = field(default_factory=Frontier)
+    ledger: Ledger = field(default_factory=Ledger)
 
     def __post_init__(self) -> None:
         named = {"arms": self.arms, "lengths.arms": self.lengths.arms, "frontier.arms": self.frontier.arms}
@@ -175,6 +197,11 @@ class Preset:
         if self.model.name not in models.RESNETS and not self.model.name.isidentifier():
             raise ValueError(
                 f"model.name: unknown network {self.model.name!r}{nearest(self.model.name, models.RESNETS)}"
+            )
+        if self.evaluation.space != "pixels":
+            raise ValueError(
+                f"evaluation.space must be 'pixels', not {self.evaluation.space!r}: Table 2 is measured in pixels, and "
+                "robustness.audit.eps_images measures the other space beside it"
             )
         if self.training.epochs == 0 and self.model.weights == "none":
             raise ValueError(

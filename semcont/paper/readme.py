@@ -1,18 +1,21 @@
 """The generated parts of README.md, and the provenance that is published beside the figures.
 
-Nothing in the README's tables is typed: they are made from figures/<preset>/s09_claims.csv, s09_forest.csv and
-provenance.json, and a test holds the file against them.
+Nothing in the README's tables is typed: they are made from the ledger and from what each preset has published
+(figures/<preset>/s09_claims.csv and provenance.json), and a test holds the file against them.
 """
 
 import csv
 import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from . import paths, store
+from .ledger import Claim, load_claims
 
 PRESET = "quick"
-"""The preset whose results the README shows."""
+"""The preset whose figures the README's map of the notebooks links."""
 
 SECTIONS = {
     "01_discontinuity": "2",
@@ -73,32 +76,25 @@ def _published(record: dict[str, Any]) -> dict[str, str]:
 # --- the README -----------------------------------------------------------------------------------------------------
 
 
-def results_table(preset: str) -> str:
-    """The claims for which the paper prints numbers, as a Markdown table: paper, ours, difference, verdict, command.
+def results_table(presets: Sequence[str]) -> str:
+    """What the paper says and what we find under each published preset, as Markdown.
 
-    Raises `UserError` where the preset's claims are not published.
+    A line per claim for which the paper prints numbers or which the ledger judges as primary, a column per preset:
+    verdict, the two arms, their difference with its interval. Then what made each column. Raises `UserError` where a
+    preset's claims are not published.
     """
-    made = provenance(preset)
-    claims = _rows(preset, "s09_claims.csv")
-    differences: dict[tuple[str, str], list[str]] = {}
-    for row in _rows(preset, "s09_forest.csv"):
-        differences.setdefault((row["id"], row["source"]), []).append(_difference(row))
-    lines = [
-        "| claim (section) | paper's difference | ours | our difference | verdict | command | runtime |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in claims:
-        paper, ours = (differences.get((row["id"], source)) for source in ("paper", "ours"))
-        if paper and row["notebook"]:
-            cells = [f"{row['claim']} ({row['section']})", "; ".join(paper), row["ours"].split("; points")[0] or "–"]
-            cells += ["; ".join(ours or ["–"]), row["verdict"], f"`semcont run {row['notebook']} preset={preset}`"]
-            lines.append(f"| {' | '.join([*cells, _runtime(made.get(row['notebook']))])} |")
-    counts: dict[str, int] = {}
-    for row in claims:
-        verdict = "single run, mixed" if "run, same direction in" in row["verdict"] else row["verdict"]
-        counts[verdict] = counts.get(verdict, 0) + 1
-    counted = ", ".join(f"{count} *{verdict}*" for verdict, count in sorted(counts.items()))
-    return "\n".join([*lines, "", f"All {len(claims)} claims of the ledger: {counted}.", "", _made_by(made)])
+    found = {preset: {row["id"]: row for row in _rows(preset, "s09_claims.csv")[::-1]} for preset in presets}
+    heads = [f"[{preset}](presets/{preset}.yaml), {_seeds(provenance(preset))}" for preset in presets]
+    lines = [f"| the paper says | it prints | {' | '.join(heads)} |", "|---" * (2 + len(presets)) + "|"]
+    for claim in load_claims():
+        if claim.tested and (claim.primary or (claim.paper and claim.paper.values)):
+            name = f"{claim.claim} (§ {claim.section}{', **primary**' if claim.primary else ''})"
+            cells = [name, _printed(claim), *(_cell(rows.get(claim.id)) for rows in found.values())]
+            lines.append(f"| {' | '.join(cells)} |")
+    lines += ["", *(f"- {_counted(preset, rows)}" for preset, rows in found.items()), "", _LEGEND, ""]
+    head = ["preset", "command", "notebooks take", "hardware", "commit", "versions"]
+    lines += [f"| {' | '.join(head)} |", "|---" * len(head) + "|", *(_made_by(preset) for preset in presets)]
+    return "\n".join(lines)
 
 
 def map_table(preset: str) -> str:
@@ -118,28 +114,40 @@ def map_table(preset: str) -> str:
 def update(preset: str = PRESET) -> bool:
     """Bring README.md in step with the published results; whether that changed it.
 
-    Does nothing for another preset than the README's, or where the figures are published outside the checkout.
+    Does nothing after a run of a preset that is not shown, or where figures are published outside the checkout.
     """
     path = paths.root() / "README.md"
-    if preset != PRESET or not paths.figures(preset).is_relative_to(paths.root()):
+    if preset not in shown() or not paths.figures(preset).is_relative_to(paths.root()):
         return False
     before = path.read_text(encoding="utf-8")
-    after = generated(before, preset)
+    after = generated(before)
     if after != before:
         store.write_whole(path, lambda part: part.write_text(after, encoding="utf-8"))
     return after != before
 
 
+def shown() -> list[str]:
+    """The presets side by side in the README: all that have published their claims."""
+    from .sidebyside import published
+
+    return published()
+
+
 def generated(text: str, preset: str = PRESET) -> str:
     """The README's text with its generated blocks made anew. Raises `UserError` where a block's markers are missing."""
-    for name, make in (("results", results_table), ("map", map_table)):
-        begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
-        head, opened, rest = text.partition(begin)
-        _, closed, tail = rest.partition(end)
-        if not opened or not closed:
-            raise paths.UserError(f"README.md has no block {begin} ... {end}")
-        text = f"{head}{begin}\n{make(preset)}\n{end}{tail}"
+    for name, make in (("results", lambda: results_table(shown() or [preset])), ("map", lambda: map_table(preset))):
+        text = replace_block(text, name, make(), "README.md")
     return text
+
+
+def replace_block(text: str, name: str, content: str, file: str) -> str:
+    """`text` with `content` between <!-- name:begin --> and <!-- name:end -->. Raises `UserError` without these."""
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    head, opened, rest = text.partition(begin)
+    _, closed, tail = rest.partition(end)
+    if not opened or not closed:
+        raise paths.UserError(f"{file} has no block {begin} ... {end}")
+    return f"{head}{begin}\n{content}\n{end}{tail}"
 
 
 def _rows(preset: str, name: str) -> list[dict[str, str]]:
@@ -150,12 +158,55 @@ def _rows(preset: str, name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _difference(row: dict[str, str]) -> str:
-    """A difference in percentage points with its case and interval."""
-    case = f"{row['case']} " if row["case"] else ""
-    interval = f" [{float(row['low']):+.1f}, {float(row['high']):+.1f}]" if row["low"] else ""
-    digits = 2 if row["source"] == "paper" else 1  # as many as the paper prints
-    return f"{case}{float(row['difference']):+.{digits}f}{interval}"
+def _printed(claim: Claim) -> str:
+    """The paper's own difference between the two arms, per data set, in percentage points."""
+    if claim.paper is None or not claim.paper.values:
+        return claim.paper.where if claim.paper else "in words" if claim.reading == "paper" else "our stricter reading"
+    settings = []
+    for name, arms in claim.paper.values.items():
+        if len(claim.arms) == 2:
+            first, second = (arms[arm] for arm in claim.arms)
+            settings.append(f"{name} {first - second:+.2f}")
+        else:
+            settings.append(f"{name} {arms[claim.arms[0]]:.2f} %")
+    return "<br>".join([*settings, f"({claim.paper.where})"])
+
+
+def _cell(row: dict[str, str] | None) -> str:
+    """One claim under one preset: the verdict, then the difference with its interval, then the two arms."""
+    if row is None:
+        return "–"
+    interval, ours = row.get("interval") or "", row["ours"].split("; ")[0]
+    if interval:  # the difference has its interval, so the two arms need none
+        ours = re.sub(r" \[[^]]*\]| \(means over .*\)", "", ours)
+    parts = [f"**{row['verdict']}**", interval.replace("; ", "<br>"), ours]
+    return "<br>".join(part for part in parts if part)
+
+
+def _counted(preset: str, rows: dict[str, dict[str, str]]) -> str:
+    """How many of the ledger's claims ended with which verdict under a preset."""
+    counts: dict[str, int] = {}
+    for row in rows.values():
+        verdict = "single run, mixed" if "run, same direction in" in row["verdict"] else row["verdict"]
+        verdict = verdict.partition(" in ")[0]
+        counts[verdict] = counts.get(verdict, 0) + 1
+    told = ", ".join(f"{count} *{verdict}*" for verdict, count in sorted(counts.items()))
+    table = f"[full table](figures/{preset}/s09_claims.csv)"
+    return f"All {len(rows)} claims under `{preset}`: {told} ({table})."
+
+
+def _seeds(made: dict[str, dict[str, Any]]) -> str:
+    """How many networks per arm are behind a preset's results, at most."""
+    count = max((len(entry["seeds"] or []) for entry in made.values()), default=0)
+    return f"{count} seed{'' if count == 1 else 's'}"
+
+
+_LEGEND = (
+    "Differences are first arm less second in percentage points, or a ratio (×). Brackets: with one seed a 95 % "
+    "interval over test images (PhotoDigits: glyphs), which says nothing of other trainings; with several a t interval "
+    "over seeds, paired within each, for the primary claims widened for their number. *Negligible*: inside the margin "
+    "that the ledger states. *Undecided*: so many seeds could not tell."
+)
 
 
 def _runtime(entry: dict[str, Any] | None) -> str:
@@ -168,8 +219,9 @@ def _shown(stem: str, files: dict[str, str]) -> str:
     return f"{stem}.png" if f"{stem}.png" in files else f"{stem}.csv"
 
 
-def _made_by(made: dict[str, dict[str, Any]]) -> str:
-    """A few words on what made the numbers."""
+def _made_by(preset: str) -> str:
+    """A line of the table of what made the numbers of a preset."""
+    made = provenance(preset)
 
     def each(key: str) -> str:
         return ", ".join(sorted({str(entry[key]) for entry in made.values() if entry.get(key)})) or "unknown"
@@ -177,11 +229,6 @@ def _made_by(made: dict[str, dict[str, Any]]) -> str:
     versions = sorted(
         {f"{name} {number}" for entry in made.values() for name, number in (entry["versions"] or {}).items()}
     )
-    seeds = sorted({seed for entry in made.values() for seed in entry["seeds"] or []})
-    return (
-        f"Differences are in percentage points. Made by: {each('command')}; "
-        f"hardware: {each('hardware')}; commit: {each('commit')}; "
-        f"seeds: {', '.join(map(str, seeds))}; versions: {', '.join(versions)}. "
-        "Brackets are 95 % intervals over test images (PhotoDigits: glyphs), for one network per arm. "
-        "The runtime is the notebook's; networks that it does not find are trained before."
-    )
+    minutes = sum(entry["runtime_s"] for entry in made.values()) / 60
+    cells = [preset, f"`semcont paper --preset {preset}`", f"{minutes:.1f} min", each("hardware"), each("commit")]
+    return f"| {' | '.join([*cells, ', '.join(versions)])} |"

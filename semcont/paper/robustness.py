@@ -76,7 +76,7 @@ def by_attack(run, *, attacks: Attacks, images: int | None = None, within: float
     counts an image only where it survives every attack of at most that radius.
     """
     data, network = run.images("test").select(slice(images)), run.model()
-    groups = _groups(data)
+    groups = groups_of(data)
     x, rows, kept = data.float(), [], []
     for name, row in attacks.items():
         alive = _survivors(network, x, data.labels, row, run.seed)
@@ -88,7 +88,7 @@ def by_attack(run, *, attacks: Attacks, images: int | None = None, within: float
     return pd.DataFrame(rows).assign(chance=1 / len(data.classes))
 
 
-def _groups(data) -> np.ndarray | None:
+def groups_of(data) -> np.ndarray | None:
     """What a bootstrap resamples: on PhotoDigits the glyphs."""
     return None if data.groups is None else data.groups.cpu().numpy()
 
@@ -112,7 +112,7 @@ def by_eps(
     alive = attacks.eps_curve(
         network, data.float(), data.labels, eps=radii, relative_step=relative_step, steps=steps, seed=run.seed
     )
-    rows = [{"eps": e} | statistics.accuracy(row.numpy(), _groups(data)) for e, row in zip(eps, alive, strict=True)]
+    rows = [{"eps": e} | statistics.accuracy(row.numpy(), groups_of(data)) for e, row in zip(eps, alive, strict=True)]
     return pd.DataFrame(rows).assign(chance=1 / len(data.classes))
 
 
@@ -124,7 +124,7 @@ def gradients(run, *, images: int | None = None) -> pd.DataFrame:
     """
     data, network = run.images("test").select(slice(images)), run.model()
     zero = zero_gradients(network, data.float(), data.labels)
-    found = statistics.accuracy(zero.numpy(), _groups(data))
+    found = statistics.accuracy(zero.numpy(), groups_of(data))
     return pd.DataFrame([{"share": found.pop("accuracy")} | found])
 
 
@@ -134,7 +134,7 @@ def zero_gradients(network, x: Tensor, y: Tensor, batch_size: int = 256) -> Tens
     for start in range(0, len(x), batch_size):
         piece = x[start : start + batch_size].detach().requires_grad_()
         loss = F.cross_entropy(network(piece), y[start : start + batch_size], reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, piece)
+        gradient = attacks.gradient_of(loss, piece)
         found.append(gradient.flatten(1).eq(0).all(1).cpu())
     return torch.cat(found)
 

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from torch import Generator, nn
 
-from .. import datasets, distributed, losses, training
+from .. import datasets, distributed, losses, models, training
 from . import devices, monitoring, paths, store, weights
 from .images import source_of, split_of
 from .measurements import Measurement
@@ -132,7 +132,7 @@ def plan(preset: Preset, arm: str, seed: int) -> dict[str, Any]:
     used = {"forward_both"} | ({kind.weight, "reduction", "detach"} if kind.weight else set())
     used |= {"distance"} if kind.weight and kind.distance == losses.CONSTRAINTS["l2"] else set()
     used |= {"two_pass"} if kind.perturbation != "none" else set()
-    used |= {"photometric": {"level", "use_hue"}, "gaussian": {"sigma"}}.get(kind.perturbation, set())
+    used |= {"photometric": {"level", "use_hue", "hue_level"}, "gaussian": {"sigma"}}.get(kind.perturbation, set())
     training_settings = {k: v for k, v in _settings(preset.training).items() if k not in _HOW}
     return {
         "recipe": training.RECIPE,
@@ -142,7 +142,7 @@ def plan(preset: Preset, arm: str, seed: int) -> dict[str, Any]:
         "model": {k: v for k, v in _settings(preset.model).items() if k != "weights"},  # their digest is in the key
         "training": training_settings,
         "constraint": {name: constraint[name] for name in sorted(used & set(constraint))},
-        "attack": asdict(preset.attack) if kind.perturbation == "pgd" else None,
+        "attack": _settings(preset.attack) if kind.perturbation == "pgd" else None,
     }
 
 
@@ -154,9 +154,10 @@ def _settings(group) -> dict[str, Any]:
     }
 
 
-def objective_of(preset: Preset, arm: str) -> losses.Objective:
-    """The objective that a preset trains an arm with."""
-    return losses.Objective(arm, **asdict(preset.constraint), attack=preset.attack.in_pixels())
+def objective_of(preset: Preset, arm: str, network: nn.Module | None = None) -> losses.Objective:
+    """The objective that a preset trains an arm with; `network` for its normaliser, where `attack.space` needs it."""
+    std = None if network is None else models.channel_std(network)
+    return losses.Objective(arm, **asdict(preset.constraint), attack=preset.attack.in_pixels(std))
 
 
 def _train(preset, arm, seed, data, settings, folder, device, start) -> None:
@@ -188,7 +189,7 @@ def _train(preset, arm, seed, data, settings, folder, device, start) -> None:
         history = training.fit(
             network,
             data,
-            objective_of(preset, arm),
+            objective_of(preset, arm, network),
             preset.training,
             seed=seed,
             resume=resume,

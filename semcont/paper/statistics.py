@@ -1,8 +1,8 @@
 """Intervals and tests, of two kinds that must not be mixed.
 
-Over *images* (`interval`, `bootstrap`, `accuracy`, `mean`): how much another draw of the test set would move a number of
-these networks. Over *seeds* (`paired`, `holm`, `detectable`): what may be said of the arms, of which each seed gives one
-network.
+Over *images* (`interval`, `bootstrap`, `accuracy`, `mean`): how much another draw of the test set would move a number
+of these networks. Over *seeds* (`paired`, `holm`, `detectable`): what may be said of the arms, of which each seed gives
+one network.
 """
 
 from collections.abc import Callable, Sequence
@@ -116,8 +116,8 @@ class Paired(NamedTuple):
 def paired(differences, *, null: float = 0.0, level: float = LEVEL) -> Paired:
     """Student's t on the differences (n,) between two arms, one per seed.
 
-    The interval is mean -+ t(n - 1) sd / sqrt(n). Where all differences are equal, the interval is that value and t says
-    nothing; the p values are then those of the sign test, 2^-n, which no set of n signs can go below. Raises
+    The interval is mean -+ t(n - 1) sd / sqrt(n). Where all differences are equal, the interval is that value and t
+    says nothing; the p values are then those of the sign test, 2^-n, which no set of n signs can go below. Raises
     `ValueError` for fewer than two differences and for values that are not finite.
     """
     from scipy.stats import t
@@ -152,8 +152,8 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
 def detectable(sd: float, n: int, *, alpha: float = 1 - LEVEL, power: float = POWER) -> float:
     """The smallest mean difference that a two-sided paired t of n seeds finds with chance `power` at level `alpha`.
 
-    By the noncentral t with n - 1 degrees of freedom and noncentrality effect / (sd / sqrt(n)); in the unit of `sd`, the
-    standard deviation of the differences. Raises `ValueError` for n < 2 or a negative `sd`.
+    By the noncentral t with n - 1 degrees of freedom and noncentrality effect / (sd / sqrt(n)); in the unit of `sd`,
+    the standard deviation of the differences. Raises `ValueError` for n < 2 or a negative `sd`.
     """
     from scipy.optimize import brentq
     from scipy.stats import nct, t

@@ -94,6 +94,8 @@ def doublings(table: pd.DataFrame, tolerance: float) -> pd.DataFrame:
     Columns arm, measure, epochs, change (percentage points, mean over seeds, against half as long), level: whether it
     and every later doubling changes by less than `tolerance`.
     """
+    if table.empty:
+        return pd.DataFrame(columns=["arm", "measure", "epochs", "change", "level"])
     means = table[table["split"] == "val"].groupby(["arm", "measure", "epochs"], sort=False)["value"].mean()
     rows = []
     for (arm, measure), values in means.groupby(["arm", "measure"], sort=False):
@@ -108,7 +110,8 @@ def doublings(table: pd.DataFrame, tolerance: float) -> pd.DataFrame:
 def levelled(changes: pd.DataFrame) -> pd.DataFrame:
     """From which length on an arm counts as levelled: one row per arm, columns arm, epochs (NaN: not yet), last_change.
 
-    Clean and attacked accuracy both have to; `last_change` is the larger of their last changes.
+    It is the shortest that doubling, and any later doubling, changes too little, in clean and in attacked accuracy;
+    `last_change` is the larger of their last changes.
     """
     rows = []
     for arm, part in changes.groupby("arm", sort=False):
@@ -117,7 +120,7 @@ def levelled(changes: pd.DataFrame) -> pd.DataFrame:
         rows.append(
             {
                 "arm": arm,
-                "epochs": float(both[both].index.min()) if both.any() else np.nan,
+                "epochs": float(both[both].index.min() // 2) if both.any() else np.nan,
                 "last_change": float(last.iloc[last.abs().argmax()]),
             }
         )
@@ -166,7 +169,7 @@ def conclusion(table: pd.DataFrame, tolerance: float) -> str:
     if table.empty:
         return "This preset trains each arm for one length only (`lengths`), so nothing is said here."
     lines = [
-        "Levelled off means that a doubling of the length, and every later one, changes validation accuracy, clean "
+        "Levelled off means that doubling the length, and every later doubling, changes validation accuracy, clean "
         f"and under attack, by less than {tolerance:g} points, mean over seeds:",
         "",
     ]

@@ -17,16 +17,18 @@ class RandomPhotometric:
 
     With s the strength at `level` of Table 1 and u uniform in [-1, 1]: brightness adds u s / 255, hue turns by u s,
     contrast and saturation have the factor s**u, so that halving is as likely as doubling. The paper leaves the
-    distribution open (docs/decisions.md). `hue=False` draws from the other three.
+    distribution open (docs/decisions.md). `hue=False` draws from the other three; `hue_level` is the hue's own level.
 
     Draws come from `generator`, on its own device, so a seed gives the same x' on any device. Raises `ValueError` for a
     level outside 1 to 4, or images that are not float in [0, 1].
     """
 
-    def __init__(self, level: int = 1, *, hue: bool = True) -> None:
-        if isinstance(level, bool) or level not in (1, 2, 3, 4):
-            raise ValueError(f"level must be 1, 2, 3 or 4, not {level!r}")
+    def __init__(self, level: int = 1, *, hue: bool = True, hue_level: int | None = None) -> None:
+        for name, value in (("level", level), ("hue_level", level if hue_level is None else hue_level)):
+            if isinstance(value, bool) or value not in (1, 2, 3, 4):
+                raise ValueError(f"{name} must be 1, 2, 3 or 4, not {value!r}")
         self.level = level
+        self.hue_level = level if hue_level is None else hue_level
         self.names = tuple(name for name in LEVELS if hue or name != "hue")
 
     def __call__(self, x: Float[Tensor, "n 3 h w"], generator: Source = None) -> Float[Tensor, "n 3 h w"]:
@@ -48,11 +50,14 @@ class RandomPhotometric:
         return x_prime
 
     def _strength(self, name: str, u: Tensor) -> Tensor:
-        most = LEVELS[name][self.level - 1]
+        most = LEVELS[name][(self.hue_level if name == "hue" else self.level) - 1]
         return torch.exp(u * math.log(most)) if name in ("contrast", "saturation") else u * most
 
     def __repr__(self) -> str:
-        return f"RandomPhotometric(level={self.level}{'' if 'hue' in self.names else ', hue=False'})"
+        if "hue" not in self.names:
+            return f"RandomPhotometric(level={self.level}, hue=False)"
+        own = "" if self.hue_level == self.level else f", hue_level={self.hue_level}"
+        return f"RandomPhotometric(level={self.level}{own})"
 
 
 class GaussianNoise:

@@ -174,6 +174,8 @@ def test_list_says_what_is_there_missing_and_broken(root, monkeypatch, capsys):
         "svhn-first1083": "missing",
         "mnist": "broken",
         "color_mnist": "broken",
+        "biased_mnist": "broken",
+        "biased_mnist_grey": "broken",
         "imagenette": "there",
         "imagenet": "missing",
     }

@@ -1,5 +1,7 @@
 """Section 4.7: twins differ in the ground alone, the gap is what it says, and the sentences follow the table."""
 
+from dataclasses import replace
+
 import matplotlib
 
 matplotlib.use("Agg")
@@ -95,16 +97,39 @@ def test_rows_of_a_trained_network(run):
 
 def test_training_jobs_are_what_the_notebook_trains(preset):
     jobs = fairness.training_jobs(preset)
-    assert len(jobs) == len(preset.arms) + len(fairness.VARIANTS)
+    assert len(jobs) == len(preset.arms) + len(fairness.VARIANTS) + len(preset.fairness.hues) * len(fairness.HUE_ARMS)
     assert len({repr(job) for job in jobs}) == len(jobs)
     for arm, seed, changes in jobs:
-        assert arm in preset.arms and seed == 0
+        assert arm in {*preset.arms, *fairness.HUE_ARMS} and seed == 0
         new = changed(preset, changes)
         assert (
             new.data.name == "color_digits" and new.data.rho is None and new.training.epochs == preset.fairness.epochs
         )
         assert new.data.train == preset.fairness.train
-    assert [changes.get("level") for _, _, changes in jobs[-2:]] == [4, 4]
+    assert [changes.get("level") for _, _, changes in jobs[4:6]] == [4, 4]
+
+
+def test_the_hue_alone_is_changed_and_its_own_level_is_the_arm_itself(preset):
+    every = replace(preset, fairness=replace(preset.fairness, hues=(0, 1, 4)))
+    hues = fairness.hues(every)
+    assert hues == {"no hue": {"use_hue": False}, "hue level 1": {}, "hue level 4": {"hue_level": 4}}
+    jobs = fairness.training_jobs(every)
+    assert len({repr(job) for job in jobs}) == len(jobs), "`c` at level 1 is not trained twice"
+    assert ("aug", 0, fairness.changes(every)) in jobs
+    without = changed(every, {"use_hue": False})
+    assert fairness.hues(without)["hue level 1"] == {"hue_level": 1}
+    with pytest.raises(ValueError, match="levels from 0 to 4"):
+        replace(preset.fairness, hues=(5,))
+
+
+def test_the_hues_conclusion_says_how_many_gaps_are_sure():
+    rows = pd.concat(
+        [gaps(("c", "no hue", 0.05)), gaps(("c", "no hue", 0.005)).assign(seed=1), gaps(("aug", "no hue", 0.0))]
+    )
+    told = fairness.hue_conclusion(rows)
+    assert "`c`, no hue: gap +2.8 ± 3.2 points, in 1 of 2 networks beyond" in told
+    assert "`aug`, no hue: gap +0.0 points, not beyond" in told
+    assert "fairness.hues" in fairness.hue_conclusion(pd.DataFrame())
 
 
 class FewRuns:
@@ -122,9 +147,8 @@ def test_variants_are_named_by_their_changes(preset):
     section = FewRuns(preset)
     runs = fairness.variants(section)
     assert [fairness.variant_of(run) for run in runs] == ["", *fairness.VARIANTS]
-    assert [("c", 0, changes) for _, changes in section.asked] == [
-        job for job in fairness.training_jobs(preset) if job[0] == "c"
-    ]
+    jobs = [job for job in fairness.training_jobs(preset) if job[0] == "c"]
+    assert [("c", 0, changes) for _, changes in section.asked] == jobs[: len(runs)]
     assert len({run.key for run in runs}) == 3
 
 

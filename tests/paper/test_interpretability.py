@@ -124,6 +124,37 @@ def test_lime_asks_every_network_the_same_and_leaves_the_global_state_alone(imag
     assert torch.allclose(first[:2], alone, atol=1e-6)
 
 
+def test_limes_weights_are_those_of_captums_own(images):
+    """captum makes the altered images one at a time; ours are made at once, from the same draws."""
+    from captum._utils.models.linear_model import SkLearnRidge
+    from captum.attr import Lime
+
+    network = Linear(torch.randn(3, 8, 8, generator=torch.Generator().manual_seed(3)) / 20)
+    colour, segments = (0.4, 0.5, 0.6), _quarters(4)
+    found = attributions.lime(network, images, torch.ones(4).long(), segments, baseline=colour, samples=30, seed=1)
+    for k, generator in enumerate(attributions.generators(1, range(4))):
+        draws = list((torch.rand(30, 4, generator=generator) < 0.5).long().split(1))
+        theirs = Lime(
+            lambda x: network(x).softmax(1),
+            interpretable_model=SkLearnRidge(alpha=1.0),
+            similarity_func=lambda _, __, shown, **settings: torch.exp(
+                -((1 - shown.float().mean().sqrt()) ** 2) / (2 * attributions.KERNEL_WIDTH**2)
+            ),
+            perturb_func=lambda _, rows=draws, **settings: rows.pop(),
+        )
+        one = images[k : k + 1]
+        base = torch.tensor(colour).view(1, 3, 1, 1).expand_as(one)
+        expected = theirs.attribute(one, base, target=1, feature_mask=segments[k : k + 1, None], n_samples=30)
+        assert torch.allclose(found[k], expected[0, 0], atol=1e-6)
+
+
+def test_lime_draws_by_the_key_and_not_by_the_place(images):
+    network, y = Linear(torch.randn(3, 8, 8, generator=torch.Generator().manual_seed(3)) / 20), torch.ones(4).long()
+    found = attributions.lime(network, images, y, _quarters(4), samples=30, keys=[7, 8, 9, 10])
+    turned = attributions.lime(network, images.flip(0), y, _quarters(4), samples=30, keys=[10, 9, 8, 7])
+    assert torch.equal(found, turned.flip(0))
+
+
 def test_superpixels_are_numbered_from_zero_without_gaps():
     x = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     for segments in attributions.superpixels(x, 20):
@@ -246,3 +277,14 @@ def test_random_weights_are_others_and_the_global_state_stays(smoke):
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.equal(fresh.conv1.weight, again.conv1.weight)
     assert not torch.equal(fresh.conv1.weight, run.model().conv1.weight)
+
+
+def test_without_masks_the_ledger_is_handed_no_energy():
+    rows = [
+        {"arm": "base", "seed": 0, "weights": "trained", "explanation": name, "measure": measure, "value": 1.0, "n": 5}
+        for name in ("ig", "gradcam", "lime")
+        for measure in ("energy", "roughness")
+    ]
+    both = pd.DataFrame(rows)
+    assert set(interpretability.measures(both)) == {"ig_energy", "ig_roughness", "gradcam_energy", "lime_energy"}
+    assert set(interpretability.measures(both[both["measure"] == "roughness"])) == {"ig_roughness"}

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from semcont.paper import paths, readme, store
+from semcont.paper import ledger, paths, readme, store
 from semcont.paper.paths import UserError
 
 
@@ -88,13 +88,46 @@ def test_provenance_is_of_the_published_files():
 # --- on synthetic results -------------------------------------------------------------------------------------------
 
 CLAIMS = """\
-id,section,claim,paper,ours,verdict,notebook,reason
-one,4.4,First.,(Table 2),"c 60.0 %, base 50.0 %",single run, same direction,05_robustness,one network per arm
-""".replace("single run, same direction", '"single run, same direction"')
-FOREST = """\
-id,section,source,case,seed,unit,sign,first,second,difference,low,high,ratio,ratio_low,ratio_high
-one,4.4,paper,CIFAR-100,,percent,1,16.01,9.34,6.67,,,,,
-one,4.4,ours,,0,percent,1,60,50,10,4,16,1.2,1.1,1.3
+id,section,claim,paper,ours,verdict,notebook,reason,interval,alpha,scope
+one,4.4,First.,(Table 2),"c 60.0 % [58.0, 62.0], base 50.0 %",OUTCOME,05_robustness,,"+10.0 [+4.0, +16.0]",1,s
+two,4.6,Second.,in words,"c 1, base 2 (means over 2 cases)",OUTCOME in 1 of 2,07_transfer,,"a ×0.5; b ×2",1,s
+""".replace("OUTCOME in 1 of 2", '"single run, same direction in 1 of 2"').replace(
+    "OUTCOME", '"single run, same direction"'
+)
+TUNED = 'one,4.4,First.,(Table 2),"c (tuned) 99 %",reproduced,05_robustness,,,tuned,s\n'
+LEDGER = """\
+- id: one
+  section: "4.4"
+  claim: First.
+  kind: training
+  test: A comparison.
+  notebook: 05_robustness
+  metric: accuracy
+  arms: [c, base]
+  direction: higher
+  margin: 0.01
+  paper: {where: Table 2, unit: percent, values: {CIFAR-100: {c: 16.01, base: 9.34}, ImageNet: {c: 1, base: 2}}}
+- id: two
+  section: "4.6"
+  claim: Second.
+  kind: training
+  test: A comparison.
+  notebook: 07_transfer
+  metric: accuracy
+  arms: [c, base]
+  direction: higher
+  margin: 0.01
+  primary: true
+- id: three
+  section: "4.7"
+  claim: Third, in words and exploratory.
+  kind: training
+  test: A comparison.
+  notebook: 08_fairness
+  metric: accuracy
+  arms: [c, base]
+  direction: higher
+  margin: 0.01
 """
 RECORD = {"command": "semcont paper", "commit": "abc", "hardware": "a machine", "runtime_s": 30.0, "seeds": [0]}
 RECORD |= {"versions": {"torch": "2.14.1"}, "figures": {"fig01": {"publish": True, "png": "1", "csv": None}}}
@@ -104,10 +137,11 @@ RECORD |= {"versions": {"torch": "2.14.1"}, "figures": {"fig01": {"publish": Tru
 def published(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "figures", lambda preset: tmp_path / "figures" / preset)
     monkeypatch.setattr(paths, "root", lambda: tmp_path)
+    (tmp_path / "claims.yaml").write_text(LEDGER)
+    monkeypatch.setattr(readme, "load_claims", lambda: ledger.load_claims(tmp_path / "claims.yaml"))
     folder = tmp_path / "figures" / "quick"
     folder.mkdir(parents=True)
-    (folder / "s09_claims.csv").write_text(CLAIMS)
-    (folder / "s09_forest.csv").write_text(FOREST)
+    (folder / "s09_claims.csv").write_text(CLAIMS + TUNED)
     blocks = "".join(f"<!-- {name}:begin -->\nold\n<!-- {name}:end -->\n" for name in ("results", "map"))
     (tmp_path / "README.md").write_text(f"# title\n{blocks}end\n")
     readme.write_provenance("quick", {"05_robustness": RECORD})
@@ -117,10 +151,37 @@ def published(tmp_path, monkeypatch):
 def test_update_writes_what_was_found_once(published):
     assert readme.update()
     text = (published / "README.md").read_text()
-    assert "CIFAR-100 +6.67 | c 60.0 %, base 50.0 % | +10.0 [+4.0, +16.0] | single run, same direction |" in text
-    assert "a machine" in text and "[fig01](figures/quick/fig01.png)" in text and "| 30 s |" in text
+    first = "| First. (§ 4.4) | CIFAR-100 +6.67<br>ImageNet -1.00<br>(Table 2) | **single run, same direction**<br>"
+    assert f"{first}+10.0 [+4.0, +16.0]<br>c 60.0 %, base 50.0 % |" in text
+    second = "| Second. (§ 4.6, **primary**) | in words | **single run, same direction in 1 of 2**<br>"
+    assert f"{second}a ×0.5<br>b ×2<br>c 1, base 2 |" in text
+    assert "Third" not in text and "tuned" not in text
+    assert "All 2 claims under `quick`: 1 *single run, mixed*, 1 *single run, same direction*" in text
+    assert "| quick | `semcont paper --preset quick` | 0.5 min | a machine | abc | torch 2.14.1 |" in text
+    assert "[fig01](figures/quick/fig01.png)" in text and "| 30 s |" in text
     assert text.startswith("# title\n") and text.endswith("end\n") and "old" not in text
     assert not readme.update()
+
+
+def test_published_presets_stand_side_by_side(published):
+    """A second preset is a second column; what it did not judge is a dash; a preset for tests is never shown."""
+    for preset in ("cifar100", "local", "smoke"):
+        folder = published / "figures" / preset
+        folder.mkdir()
+        (folder / "s09_claims.csv").write_text(
+            CLAIMS.rpartition("two,")[0].replace("single run, same direction", preset)
+        )
+        readme.write_provenance(preset, {"05_robustness": RECORD | {"seeds": [0, 1, 2]}})
+    assert readme.shown() == ["quick", "local", "cifar100"]
+    table = readme.results_table(readme.shown())
+    heads = (
+        "[quick](presets/quick.yaml), 1 seed | [local](presets/local.yaml), 3 seeds | [cifar100](presets/cifar100.yaml)"
+    )
+    assert table.startswith(f"| the paper says | it prints | {heads}, 3 seeds |")
+    row = next(line for line in table.splitlines() if line.startswith("| First."))
+    assert [cell.split("**")[1] for cell in row.split(" | ")[2:]] == ["single run, same direction", "local", "cifar100"]
+    assert next(line for line in table.splitlines() if line.startswith("| Second.")).endswith("base 2 | – | – |")
+    assert readme.update("local") and not readme.update("smoke")
 
 
 def test_update_leaves_other_presets_and_folders_alone(published, monkeypatch, tmp_path_factory):
@@ -153,4 +214,5 @@ def test_missing_markers_or_results_are_said(published):
         readme.generated("# no markers\n")
     (published / "figures" / "quick" / "s09_claims.csv").unlink()
     with pytest.raises(UserError, match="s09_claims.csv is missing"):
-        readme.update()
+        readme.generated((published / "README.md").read_text())
+    assert not readme.update()

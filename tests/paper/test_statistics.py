@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, ttest_1samp
+from scipy.stats import t as student
 
-from semcont.paper.statistics import accuracy, bootstrap, interval, mean
+from semcont.paper.statistics import accuracy, bootstrap, detectable, holm, interval, mean, paired
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 10), (3, 10), (500, 1000), (1000, 1000), (1, 3)])
@@ -68,3 +69,92 @@ def test_bad_input_is_refused():
         bootstrap(np.array([]))
     with pytest.raises(ValueError, match="groups"):
         bootstrap(np.ones(3), np.zeros(2))
+
+
+def test_the_ends_of_wilsons_interval_are_exact():
+    assert all(interval(0, n)[0] == 0.0 and interval(n, n)[1] == 1.0 for n in range(1, 400))
+
+
+# --- over seeds -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("null", [0.0, -0.3])
+def test_the_paired_t_agrees_with_scipy(null):
+    values = np.random.default_rng(5).normal(0.4, 1, 7)
+    ours = paired(values, null=null, level=0.9)
+    theirs = ttest_1samp(values, null, alternative="greater")
+    bounds = ttest_1samp(values, 0).confidence_interval(0.9)
+    assert (ours.low, ours.high) == pytest.approx((bounds.low, bounds.high))
+    assert (ours.above, ours.below) == pytest.approx((theirs.pvalue, 1 - theirs.pvalue))
+    assert (ours.n, ours.mean, ours.sd) == pytest.approx((7, values.mean(), values.std(ddof=1)))
+
+
+def test_equal_differences_are_no_certainty():
+    assert paired([0.1, 0.1, 0.1])[3:] == pytest.approx((0.1, 0.1, 0.125, 1.0))
+    assert paired([-1, -1]).below == 0.25
+    assert paired([0.0, 0.0])[3:] == (0.0, 0.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("values", [[], [0.1], [0.1, float("nan")], [[0.1, 0.2]]])
+def test_one_seed_is_no_test(values):
+    with pytest.raises(ValueError, match="at least two"):
+        paired(values)
+
+
+def simulated(effect: float, seeds: int, trials: int = 4000) -> list:
+    """Paired differences of two arms with a known effect: what a seed does to both, which cancels, and to each."""
+    rng = np.random.default_rng(seeds)
+    shared = rng.normal(0.6, 0.1, (trials, seeds))
+    first, second = (shared + rng.normal(0, 0.02, (trials, seeds)) for _ in range(2))
+    return [paired(row) for row in first + effect - second]
+
+
+@pytest.mark.parametrize("seeds", [3, 10])
+def test_intervals_over_seeds_cover_the_known_effect(seeds):
+    covered = np.mean([test.low <= 0.03 <= test.high for test in simulated(0.03, seeds)])
+    assert abs(covered - 0.95) < 0.012  # 3.5 standard errors of 4000 trials
+
+
+@pytest.mark.parametrize("seeds", [3, 10])
+def test_without_an_effect_one_test_in_twenty_is_wrong(seeds):
+    wrong = np.mean([2 * min(test.above, test.below) < 0.05 for test in simulated(0.0, seeds)])
+    assert abs(wrong - 0.05) < 0.012
+
+
+@pytest.mark.parametrize("seeds", [3, 10])
+def test_the_detectable_effect_is_found_as_often_as_it_says(seeds):
+    effect = detectable(0.02 * 2**0.5, seeds)
+    found = np.mean([test.above < 0.025 for test in simulated(effect, seeds)])
+    assert abs(found - 0.8) < 0.023
+
+
+def test_the_detectable_effect_is_the_textbooks():
+    """Cohen's d for ten pairs, two-sided 5 %, power 80 %, is 0.996; less with more seeds, more with a correction."""
+    assert detectable(1.0, 10) == pytest.approx(0.996, abs=1e-3)
+    assert detectable(2.0, 10) == pytest.approx(2 * detectable(1.0, 10))
+    assert detectable(1.0, 30) < detectable(1.0, 10) < detectable(1.0, 10, alpha=0.05 / 8)
+    assert detectable(0.0, 3) == 0
+    with pytest.raises(ValueError, match="n >= 2"):
+        detectable(1.0, 1)
+
+
+def test_holm_by_hand():
+    """Holm's scheme: 3 x 0.01, 2 x 0.03, then not below the one before; never above 1."""
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.6, 0.7]) == pytest.approx([1, 1])
+    assert holm([0.02]) == pytest.approx([0.02])
+    assert len(holm([])) == 0
+
+
+def test_holm_keeps_the_chance_of_any_false_verdict():
+    """Eight primary claims; none true, or half of them: at most one study in twenty says anything false."""
+    rng = np.random.default_rng(6)
+    for true in (0, 4):
+        effect = np.where(np.arange(8) < true, 2.0, 0.0)
+        values = rng.normal(effect, 1, (2000, 10, 8)).transpose(0, 2, 1)
+        t = values.mean(2) / (values.std(2, ddof=1) / 10**0.5)
+        p = 2 * student.sf(np.abs(t), 9)
+        any_false = np.mean([(holm(row)[true:] < 0.05).any() for row in p])
+        assert 0.02 < any_false < 0.065
+        if true:
+            assert np.mean([(holm(row)[:true] < 0.05).mean() for row in p]) > 0.95

@@ -37,7 +37,7 @@ def test_an_arm_has_levelled_off_from_where_no_later_doubling_moves_it():
     assert clean["change"].tolist() == pytest.approx([20, 0.5, 9.5, 0.5])
     assert clean["level"].tolist() == [False, False, False, True]  # 8 -> 16 is calm, but 16 -> 32 is not
     row = training_length.levelled(changes).iloc[0]
-    assert row["epochs"] == 64 and row["last_change"] == pytest.approx(0.5)
+    assert row["epochs"] == 32 and row["last_change"] == pytest.approx(0.5)
 
 
 def test_a_fall_is_a_change_and_both_measures_have_to_be_level():

@@ -133,7 +133,10 @@ def _dots(ax: Axes, rows: pd.DataFrame) -> None:
     seeds = list(rows["seed"].unique())
     for place, arm in enumerate(arms):
         for k, seed in enumerate(seeds):
-            row = rows[(rows["arm"] == arm) & (rows["seed"] == seed)].iloc[0]
+            found = rows[(rows["arm"] == arm) & (rows["seed"] == seed)]
+            if found.empty:  # arms may have fewer seeds than others
+                continue
+            row = found.iloc[0]
             x = place + (k - (len(seeds) - 1) / 2) * 0.5 / max(1, len(seeds))
             line = style.arm_line(arm)
             reach = [[row["value"] - row["low"]], [row["high"] - row["value"]]]
@@ -148,6 +151,6 @@ def _dots(ax: Axes, rows: pd.DataFrame) -> None:
                 linewidth=1.4,
             )
     ax.set_xticks(range(len(arms)), [style.ARM_LABELS[arm] for arm in arms])
-    ax.tick_params(axis="x", labelsize=8)
+    ax.tick_params(axis="x", labelsize=8, labelrotation=90 if len(arms) > 6 else 0)
     ax.set_xlim(-0.6, len(arms) - 0.4)
     ax.grid(False, axis="x")

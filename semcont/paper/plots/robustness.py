@@ -1,5 +1,6 @@
 """Figures of section 4.4."""
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
@@ -28,3 +29,61 @@ def eps_curve(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     place = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)} if beside else {"loc": "lower left"}
     ax.legend(**({"bbox_to_anchor": (0.01, 0.15)} | place), handlelength=2.6)
     return ax
+
+
+def worst_case(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Accuracy under one attack after the other, the worst case last: a line per arm over the seeds' means.
+
+    `table` is what `audit.publishing.ladder` returns; a dot is a seed, and with one seed its interval is drawn.
+    """
+    names = list(dict.fromkeys(table["attack"]))
+    ax = style.axes_or_new(ax, (1.6 + 0.75 * len(names), 3.3))
+    arms = style.arm_order(table)
+    for place, arm in enumerate(arms):
+        rows = table[table["arm"] == arm]
+        mean = rows.groupby("attack")["accuracy"].mean().loc[names]
+        at = [k + 0.08 * (place - (len(arms) - 1) / 2) for k in range(len(names))]  # side by side, not one on another
+        ax.plot(at, mean, **style.arm_line(arm), clip_on=False, zorder=3)
+        if rows["seed"].nunique() > 1:
+            where = rows["attack"].map(dict(zip(names, at, strict=True)))
+            ax.scatter(where, rows["accuracy"], s=6, color=style.ARM_COLOURS[arm], alpha=0.5, linewidths=0, zorder=2)
+        else:
+            bounds = rows.set_index("attack").loc[names, ["low", "high"]]
+            ax.vlines(at, bounds["low"], bounds["high"], color=style.ARM_COLOURS[arm], alpha=0.5, linewidth=1)
+    ax.set_xticks(range(len(names)), [name.replace(" ", "\n") for name in names])
+    ax.set(ylabel="accuracy", ylim=(0, 1), xlim=(-0.5, len(names) - 0.5))
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value * 100:.0f} %")
+    ax.legend(loc="upper right", ncols=2 if len(arms) > 4 else 1, handlelength=2.6)
+    return ax
+
+
+def eps_spaces(table: pd.DataFrame) -> np.ndarray:
+    """Accuracy over the radius in pixels and on normalised images, beside the paper's numbers (dotted, right ends).
+
+    `table` is that of `audit.grid.nearest` for one training; a ring marks the cell nearest to the paper's number.
+    """
+    spaces = list(dict.fromkeys(table["space"]))
+    fig, axes = style.panels(1, len(spaces), size=(3.9, 3.3), sharey=True)
+    for ax, space in zip(axes[0], spaces, strict=True):
+        inside = table[table["space"] == space]
+        radii = sorted(inside["eps"].unique())
+        for arm in style.arm_order(table):
+            rows = (
+                inside[inside["arm"] == arm]
+                .groupby("eps")
+                .agg({"accuracy": "mean", "paper": "first", "nearest": "any"})
+            )
+            rows = rows.loc[radii]
+            ax.plot(range(len(radii)), rows["accuracy"], **style.arm_line(arm), clip_on=False, zorder=3)
+            near = [k for k, marked in enumerate(rows["nearest"]) if marked]
+            ring = {"s": 110, "facecolors": "none", "edgecolors": style.ARM_COLOURS[arm], "linewidths": 1.4}
+            ax.scatter(near, rows["accuracy"].iloc[near], **ring, zorder=4)
+            if rows["paper"].notna().any():
+                ax.axhline(rows["paper"].iloc[0] / 100, color=style.ARM_COLOURS[arm], linewidth=1, linestyle=":")
+        ax.set_xticks(range(len(radii)), [f"{eps:g}" for eps in radii])
+        unit = "pixels" if space == "pixels" else "normalised images"
+        ax.set(xlabel=f"radius in 1/255 of {unit}", title=unit, ylim=(0, 1))
+        ax.yaxis.set_major_formatter(lambda value, _: f"{value * 100:.0f} %")
+    axes[0, 0].set_ylabel("accuracy")
+    style.legend_above(fig, axes[0, 0])
+    return axes

@@ -21,7 +21,7 @@ def transfer_targets(table: pd.DataFrame, ax: Sequence[Axes] | None = None) -> n
     targets = [name for name in TARGETS if name in set(table["target"])]
     rows = [*style.arm_order(table), "scratch"]
     if ax is None:
-        ax = style.panels(1, len(targets), size=(2.55, 2.5), sharey=True)[1]
+        ax = style.panels(1, len(targets), size=(2.55, max(2.5, 0.8 + 0.28 * len(rows))), sharey=True)[1]
     for panel, target in zip(np.ravel(ax), targets, strict=True):
         mine = table[table["target"] == target]
         for method, (_, shift, filled) in _METHODS.items():

@@ -1,0 +1,12 @@
+"""The full audit of section 4.4: robustness attacked as hard as the field knows how, and what the attacks themselves
+give away.
+
+`conduct` runs what a preset's `robustness.audit` asks for. Every measurement is of one network and one attack, and is
+cached, so an audit that is broken off goes on where it was. A row holds `alive`, for each test image in order whether
+it survived: from these the worst case over all attacks is made.
+"""
+
+from .publishing import show_attacks, show_spaces, show_worst, worst_evidence
+from .whole import Audited, conduct, shared, worst
+
+__all__ = ["Audited", "conduct", "shared", "show_attacks", "show_spaces", "show_worst", "worst", "worst_evidence"]

@@ -1,0 +1,100 @@
+"""The radius in two units: of pixels and of normalised images. Which cell is the paper's Table 2?
+
+Two conjectures of ours about the paper's numbers are trained here: that its radius was meant on normalised images, in
+training too; and that C and ADV were fine-tuned from a trained network with the printed optimiser.
+"""
+
+from collections.abc import Iterator
+from time import perf_counter
+
+import pandas as pd
+
+from ... import attacks, models
+from ..measurements import measurement
+from ..runs import Run, trained
+from .attacks import row, tested
+
+SPACES = ("pixels", "normalised")
+AS_ARMS = "the arms"
+COLUMNS = ["arm", "seed", "training", "space", "eps", "accuracy", "n", "low", "high", "paper", "off", "nearest", "fits"]
+
+
+@measurement(version=1)
+def by_space(run, *, space: str, eps: list[float], steps: int, relative_step: float, images: int) -> pd.DataFrame:
+    """Accuracy over the radius in 1/255 of pixels, or of normalised images: a row per radius.
+
+    In normalised space the radius of a channel is eps times what the network divides it by. Steps are `relative_step`
+    of the radius; the last iterate is judged; x' stays within the range of pixels.
+    """
+    x, y, groups = tested(run, images)
+    network, rows = run.model(), []
+    unit = 1 / 255 if space == "pixels" else models.channel_std(network) / 255
+    for value in eps:
+        began = perf_counter()
+        settings = {"eps": value * unit, "step_size": relative_step * value * unit, "steps": steps, "seed": run.seed}
+        alive = attacks.survivors(network, x, y, **settings)
+        about = {"attack": f"pgd-{steps}", "space": space, "eps": value}
+        rows.append(row(about, alive, groups, perf_counter() - began))
+    return pd.DataFrame(rows)
+
+
+def nearest(table: pd.DataFrame, printed: pd.DataFrame, data: str = "CIFAR-100") -> pd.DataFrame:
+    """The table with the paper's accuracy under attack beside ours, and the cells that come nearest to it.
+
+    Adds paper (percent) and off (percentage points, ours less the paper's, seeds averaged); `nearest` marks for each
+    arm and training the cell nearest to the paper's number, `fits` the cell with the least mean distance over all arms
+    of a training. Radius 0 is no attack and is not marked.
+    """
+    theirs = printed[printed["data"] == data].set_index("arm")["adversarial"]
+    table = table.assign(paper=table["arm"].map(theirs))
+    mean = 100 * table.groupby(["training", "arm", "space", "eps"])["accuracy"].transform("mean")
+    table["off"] = mean - table["paper"]
+    far = table["off"].abs().where(table["eps"] > 0)
+    table["nearest"] = far.notna() & (far == far.groupby([table["training"], table["arm"]]).transform("min"))
+    cell = far.groupby([table[name] for name in ("training", "space", "eps")]).transform("mean")
+    table["fits"] = cell.notna() & (cell == cell.groupby(table["training"]).transform("min"))
+    return table
+
+
+def conclusion(table: pd.DataFrame) -> str:
+    """Which cells come nearest to the paper's numbers, as Markdown, a line per training."""
+    lines = []
+    for training, rows in table.groupby("training", sort=False):
+        best = rows[rows["fits"]]
+        if best.empty:
+            continue
+        space, eps = best.iloc[0]["space"], best.iloc[0]["eps"]
+        best = best[(best["space"] == space) & (best["eps"] == eps)]
+        told = ", ".join(
+            f"`{arm}` {100 * mine['accuracy'].mean():.1f} % (paper: {mine['paper'].iloc[0]:.2f} %)"
+            for arm, mine in best.dropna(subset=["paper"]).groupby("arm", sort=False)
+        )
+        distance = best.groupby("arm")["off"].first().abs().mean()
+        unit = "pixels" if space == "pixels" else "normalised images"
+        head = f"- *{training}*: nearest at {eps:g}/255 of {unit}"
+        lines.append(f"{head}, {distance:.1f} percentage points off on average: {told}.")
+    return "\n".join(lines)
+
+
+# --- what may have been done otherwise --------------------------------------------------------------------------------
+
+
+def variants(section) -> Iterator[tuple[str, list[Run]]]:
+    """The trainings of the two conjectures that the preset asks for: what each is, and its networks."""
+    preset, own = section.preset, section.preset.robustness.audit
+    seeds = section.seeds[: own.variant_seeds]
+    adversarial = [arm for arm in ("adv", "adv+c") if arm in preset.arms]
+    for space in own.spaces:
+        yield (
+            f"radius in {space.replace('-', ', ')} space",
+            [trained(preset, arm, seed, device=section.device, space=space) for arm in adversarial for seed in seeds],
+        )
+    if own.finetune_epochs:
+        changes = {"optimizer": "adam", "lr": own.finetune_lr, "schedule": "constant", "weight_decay": 0.0}
+        changes |= {"epochs": own.finetune_epochs, "device": section.device}
+        starts = {seed: trained(preset, "base", seed, device=section.device) for seed in seeds}
+        arms = [arm for arm in ("c", "adv") if arm in preset.arms]
+        yield (
+            f"from base, Adam {own.finetune_lr:g}",
+            [trained(preset, arm, seed, start=starts[seed], **changes) for arm in arms for seed in seeds],
+        )

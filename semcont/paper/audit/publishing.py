@@ -1,0 +1,142 @@
+"""What a reader sees of the audit: its tables and figures, and what they say. What was left out leaves nothing."""
+
+import pandas as pd
+
+from .. import plots, robustness
+from ..directions import caution, describe
+from ..evidence import evidence
+from . import attacks, grid
+from .whole import Audited, joined
+
+_ATTACKS = {
+    "ours": ("audit_attacks", "attack", "PGD and noise: accuracy in percent"),
+    "autoattack": (
+        "audit_autoattack",
+        "attack",
+        "AutoAttack, after each part and those before it: accuracy in percent",
+    ),
+    "transfer": ("audit_transfer", "source", "On images made against another arm (down): accuracy in percent"),
+}
+
+
+def show_attacks(section, found: Audited) -> None:
+    """Stage the tables of the attacks: of ours, of AutoAttack's parts, of those carried from arm to arm."""
+    if found.everything.empty:
+        section.conclude(f"The preset `{section.preset.name}` asks for no full audit; the short one above stands.")
+    for key, (name, rows, caption) in _ATTACKS.items():
+        table = getattr(found, key)
+        if len(table):
+            kept = attacks.COLUMNS if key == "ours" else [c for c in table if c not in ("alive", "seconds")]
+            shown = robustness.across(table, rows, "accuracy")
+            shown = shown[[arm for arm in section.preset.arms if arm in shown]]
+            section.table(name, table[kept], show=shown, caption=caption)
+
+
+def show_worst(section, found: Audited) -> None:
+    """Stage the worst case with its figure, the flags and the runtime, and say what they mean for the paper."""
+    if found.worst.empty:
+        return
+    shown = robustness.across(found.worst, "scope", "accuracy")
+    section.table("audit_worst", found.worst, show=shown, caption="Accuracy in percent in the worst case")
+    steps = ladder(found)
+    section.figure("s05_worst_case", plots.worst_case(steps), table=steps, alt=describe_ladder(steps))
+    shown = robustness.across(found.checks, "check", "value")
+    section.table("audit_flags", found.checks, show=shown, caption="The flags, in percent; ! marks a raised one")
+    section.table("audit_runtime", runtime(found), caption="What the attacks took, over all networks")
+    section.conclude(conclusion(found))
+
+
+def show_spaces(section, found: Audited) -> None:
+    """Stage the accuracy over the radius in both units, and say which cells come nearest to the paper's Table 2."""
+    table = found.spaces
+    if table.empty:
+        return
+    caption = "Accuracy in percent over the radius in 1/255; * marks the cell nearest to the paper's number for the arm"
+    section.table("audit_eps", table[grid.COLUMNS], show=reading(table), caption=caption)
+    own = table[table["training"] == grid.AS_ARMS]
+    section.figure("s05_spaces", plots.eps_spaces(own), table=own[grid.COLUMNS], alt=describe_spaces(own))
+    section.conclude(grid.conclusion(table))
+
+
+def worst_evidence(found: Audited, short: pd.DataFrame) -> dict:
+    """The measure `worst_case_accuracy` of the ledger: of the full audit, else what all of the `short` leave."""
+    if len(found.worst):
+        return evidence(found.worst, value="accuracy", unit="share", scope="every network")
+    return evidence(short, value="accuracy", unit="share", attack="all")
+
+
+# --- tables for reading -----------------------------------------------------------------------------------------------
+
+
+def ladder(found: Audited) -> pd.DataFrame:
+    """From no attack to the worst case: Table 2's attack, the strongest of ours, AutoAttack's parts, all together.
+
+    Only attacks that every network got; the strongest of ours leaves the least on average over the networks.
+    """
+    table = found.everything
+    shared = table[table.groupby("attack")["arm"].transform("size") == table.groupby(["arm", "seed"]).ngroups]
+    shared = shared[~shared["attack"].str.contains("/255", regex=False)]
+    ours = shared[(shared["family"] == "pgd") & (shared["attack"] != "none")]
+    first = ["none", *ours["attack"].head(1)]
+    mean = ours.groupby("attack", sort=False)["accuracy"].mean().drop(first[1:])
+    first += [mean.idxmin()] if len(mean) else []
+    wanted = shared["attack"].isin(first) | (shared["family"] == "autoattack")
+    last = found.worst[found.worst["scope"] == "every network"].assign(attack="worst case")
+    kept = ["arm", "seed", "attack", "accuracy", "n", "low", "high"]
+    return joined([shared.loc[wanted, kept], last[kept]])
+
+
+def reading(table: pd.DataFrame) -> pd.DataFrame:
+    """The accuracy over the radius: training and arm down, space and radius across, the nearest cells marked."""
+    cells = table.groupby(["training", "arm", "space", "eps"], sort=False)
+    text = cells["accuracy"].mean().mul(100).round(1).astype(str)
+    text += cells["nearest"].any().map(lambda near: " *" if near else "")
+    return text.unstack(["space", "eps"])
+
+
+def runtime(found: Audited) -> pd.DataFrame:
+    """Seconds of the attacks over all networks, and per 1,000 images, on the device and threads of the runs.
+
+    An image that no longer had to be attacked counts as an image.
+    """
+    table = found.everything.drop_duplicates(["arm", "seed", "family", "seconds"])  # one run gave several rows
+    pgd = table["loss"] + ", " + table["steps"].fillna(0).astype(int).astype(str) + " steps"
+    name = table["attack"].where(table["family"] != "pgd", pgd)
+    name = name.where(table["family"] != "transfer", "made for another arm")
+    total = table.groupby(name, sort=False).agg(images=("n", "sum"), seconds=("seconds", "sum"))
+    total["seconds_per_1000"] = 1000 * total["seconds"] / total["images"]
+    return total.rename_axis("attack").reset_index()
+
+
+# --- in words ---------------------------------------------------------------------------------------------------------
+
+
+def conclusion(found: Audited) -> str:
+    """How many flags went up, and the contrasts of Table 2 in the worst case, as Markdown."""
+    raised = found.checks[found.checks["raised"]]
+    told = [f"- `{r['arm']}` (seed {r['seed']}): {r['check']}, {r['value'] * 100:.1f} %" for _, r in raised.iterrows()]
+    head = f"{len(raised)} of {len(found.checks)} checks raise a flag" + (":" if told else ".")
+    rows = found.worst[found.worst["scope"] == "every network"]
+    after = f"In the worst case over the {rows['attacks'].iloc[0]} attacks that every network got:" if len(rows) else ""
+    told = told if len(told) <= 12 else [*told[:12], f"- and {len(told) - 12} more, in the table"]
+    return "\n".join(
+        [head, "", *told, "", after, "", describe(rows, "accuracy", robustness.PAPER, percent=True), "", caution(rows)]
+    )
+
+
+def describe_ladder(table: pd.DataFrame) -> str:
+    """The alt text of the figure of the worst case."""
+    mean = table.groupby(["arm", "attack"], sort=False)["accuracy"].mean() * 100
+    arms = [f"{arm} " + ", ".join(f"{v:.0f}" for v in mean[arm]) for arm in table["arm"].unique()]
+    names = ", ".join(table["attack"].unique())
+    return f"Accuracy in percent under attacks side by side ({names}), a line per arm. {'; '.join(arms)}."
+
+
+def describe_spaces(table: pd.DataFrame) -> str:
+    """The alt text of the figure of the two units."""
+    best = table[table["nearest"]].drop_duplicates("arm")
+    cells = [f"{row['arm']} {row['eps']:g} in {row['space']}" for _, row in best.iterrows()]
+    return (
+        "Accuracy over the radius of PGD in two panels, of pixels and of normalised images, a line per arm, with the "
+        f"paper's number of each arm as a dotted line. Nearest to it: {', '.join(cells) or 'no cell'}."
+    )

@@ -1,0 +1,140 @@
+"""The radius of the attack in two units, in training and in measuring, and which cell is nearest to the paper's."""
+
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+import torch
+
+from semcont import models
+from semcont.paper import graph
+from semcont.paper.audit import grid
+from semcont.paper.budgets import Audit
+from semcont.paper.claims import numbers
+from semcont.paper.presets import Attack, changed, load_preset, replace
+from semcont.paper.runs import measured, objective_of, plan, trained
+from semcont.paper.strict import SettingsError
+
+
+@pytest.fixture(scope="module")
+def adv():
+    return trained(load_preset("smoke"), "adv", 0)
+
+
+def test_the_normaliser_of_a_network_is_found_in_it():
+    statistics = ((0.1, 0.2, 0.3), (0.2, 0.3, 0.4))
+    network = models.build("resnet18-slim3", classes=3, width=4, statistics=statistics)
+    torch.testing.assert_close(models.channel_std(network).flatten(), torch.tensor([0.2, 0.3, 0.4]))
+    assert (models.channel_std(torch.nn.Linear(2, 2)) == 1).all()
+
+
+def test_in_pixels_scales_radius_and_step_by_the_channels_deviation():
+    std = torch.tensor([0.2, 0.25, 0.5]).view(1, 3, 1, 1)
+    plain = Attack(eps=8, step_size=2, steps=3).in_pixels(std)
+    assert plain == {"eps": 8 / 255, "step_size": 2 / 255, "steps": 3}
+    found = Attack(eps=8, step_size=2, steps=3, space="normalised").in_pixels(std)
+    torch.testing.assert_close(found["eps"], 8 / 255 * std)
+    torch.testing.assert_close(found["step_size"], 2 / 255 * std)
+    assert "bounds" not in found and Attack(space="normalised-unclamped").in_pixels(std)["bounds"] is None
+    with pytest.raises(ValueError, match="needs the channels' standard deviation"):
+        Attack(space="normalised").in_pixels()
+
+
+def test_a_space_that_is_off_names_no_run():
+    preset = load_preset("smoke")
+    assert set(plan(preset, "adv", 0)["attack"]) == {"eps", "step_size", "steps"}
+    other = changed(preset, {"space": "normalised"})
+    assert plan(other, "adv", 0)["attack"]["space"] == "normalised" and plan(other, "c", 0) == plan(preset, "c", 0)
+    with pytest.raises(SettingsError, match="'normalized'.*did you mean 'normalised'"):
+        changed(preset, {"space": "normalized"})
+    with pytest.raises(ValueError, match="evaluation.space must be 'pixels'"):
+        replace(preset, evaluation=Attack(space="normalised"))
+
+
+def test_training_in_normalised_space_is_training_with_a_quarter_of_the_radius(adv):
+    """The networks here divide by 1/4, a power of two: so the two trainings agree bit for bit."""
+    ours = trained(adv.preset, "adv", 0, space="normalised").model().state_dict()
+    attack = adv.preset.attack
+    quarter = trained(adv.preset, "adv", 0, eps=attack.eps / 4, step_size=attack.step_size / 4).model().state_dict()
+    plain = adv.model().state_dict()
+    assert all(torch.equal(ours[name], quarter[name]) for name in ours)
+    assert not all(torch.equal(ours[name], plain[name]) for name in ours)
+
+
+def test_unclamped_training_lets_the_image_leave_the_range_of_pixels(adv):
+    network, x = adv.model(), torch.ones(4, 3, 32, 32)
+    for space, leaves in (("normalised", False), ("normalised-unclamped", True)):
+        objective = objective_of(changed(adv.preset, {"space": space}), "adv", network)
+        found = objective.perturb(network, x, torch.zeros(4).long(), torch.Generator().manual_seed(0))
+        assert bool((found > 1).any()) is leaves
+        assert ((found - x).abs().amax() - 2 / 255).abs() < 1e-6
+
+
+def test_radii_on_normalised_images_are_quarters_of_radii_in_pixels(adv):
+    settings = {"steps": 3, "relative_step": 0.25, "images": 20}
+    quarters = measured(adv, grid.by_space, space="normalised", eps=[0, 4, 16], **settings)
+    pixels = measured(adv, grid.by_space, space="pixels", eps=[0, 1, 4], **settings)
+    assert [a.tolist() for a in quarters["alive"]] == [a.tolist() for a in pixels["alive"]]
+    assert quarters["accuracy"].is_monotonic_decreasing and set(quarters["space"]) == {"normalised"}
+
+
+def _cells(arm: str, training: str, accuracy: dict) -> list[dict]:
+    return [
+        {
+            "arm": arm,
+            "seed": seed,
+            "training": training,
+            "space": space,
+            "eps": eps,
+            "accuracy": value + (-1) ** seed / 100,
+        }
+        for (space, eps), value in accuracy.items()
+        for seed in (0, 1)
+    ]
+
+
+def test_the_nearest_cell_and_the_one_that_fits_all_arms_are_marked():
+    """The paper: base 9.34, adv 44.30. Radius 0 is never marked, however near."""
+    base = {("pixels", 0): 0.0934, ("pixels", 2): 0.2, ("pixels", 8): 0.0, ("normalised", 8): 0.11}
+    adv = {("pixels", 0): 0.8, ("pixels", 2): 0.45, ("pixels", 8): 0.2, ("normalised", 8): 0.5}
+    squeeze = dict.fromkeys(base, 0.1)  # an arm that the paper does not have
+    rows = [
+        row for arm, cells in (("base", base), ("adv", adv), ("squeeze", squeeze)) for row in _cells(arm, "t", cells)
+    ]
+    table = grid.nearest(pd.DataFrame(rows), numbers(2))
+    marked = table[table["nearest"]].drop_duplicates(["arm", "space", "eps"])
+    assert [tuple(r) for r in marked[["arm", "space", "eps"]].to_numpy()] == [
+        ("base", "normalised", 8),
+        ("adv", "pixels", 2),
+    ]
+    fits = table[table["fits"]].drop_duplicates(["space", "eps"])
+    assert fits[["space", "eps"]].to_numpy().tolist() == [["normalised", 8]]
+    assert table.loc[0, "off"] == pytest.approx(0) and table["paper"].isna().sum() == len(base) * 2
+    told = grid.conclusion(table)
+    assert "nearest at 8/255 of normalised images" in told and "`base` 11.0 % (paper: 9.34 %)" in told
+    assert "squeeze" not in told
+
+
+def test_the_variants_of_training_are_those_of_the_preset(monkeypatch):
+    asked = []
+    monkeypatch.setattr(grid, "trained", lambda preset, arm, seed, **changes: asked.append((arm, seed, changes)) or arm)
+    own = Audit(spaces=("normalised",), finetune_epochs=3, variant_seeds=1)
+    preset = replace(load_preset("smoke"), robustness=replace(load_preset("smoke").robustness, audit=own))
+    section = SimpleNamespace(preset=preset, seeds=[0, 1], device="cpu")
+    found = dict(grid.variants(section))
+    assert list(found) == ["radius in normalised space", "from base, Adam 1e-05"]
+    assert found["radius in normalised space"] == ["adv", "adv+c"] and found["from base, Adam 1e-05"] == ["c", "adv"]
+    literal = {
+        "optimizer": "adam",
+        "lr": 1e-5,
+        "schedule": "constant",
+        "weight_decay": 0.0,
+        "epochs": 3,
+        "start": "base",
+    }
+    assert asked[-1] == ("adv", 0, literal | {"device": "cpu"})
+    jobs = graph.spaces(preset)
+    assert {(job.arm, job.seed, job.change) for job in jobs} == {
+        (arm, 0, "space=normalised") for arm in ("adv", "adv+c")
+    }
+    assert not list(grid.variants(SimpleNamespace(preset=load_preset("quick"), seeds=[0], device="cpu")))

@@ -1,0 +1,52 @@
+"""The errata: in step with what is measured, pointing at files that exist, and a row for each open choice."""
+
+import re
+
+import pytest
+import torch
+
+from semcont.paper import choices, paths
+from semcont.paper.paths import UserError
+
+
+@pytest.fixture(scope="module")
+def page():
+    return (paths.root() / "docs" / "errata.md").read_text(encoding="utf-8")
+
+
+def test_its_numbers_are_the_measured_ones(page):
+    assert page == choices.generated(page, choices.measured()), "run `python -m semcont.paper.choices`"
+
+
+def test_its_links_and_paths_lead_to_files(page):
+    root = paths.root()
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", page) if not link.startswith("http")]
+    files = re.findall(r"`((?:semcont|notebooks|data)/[a-z0-9_/]+\.[a-z]+)`", page)
+    assert len(links) > 10 and len(files) > 20
+    assert not [link for link in links if not (root / "docs" / link).exists()]
+    assert not [file for file in files if not (root / file).exists()]
+
+
+def test_every_open_choice_has_a_row(page):
+    decided = re.findall(r"^(\d+)\. \*\*", (paths.root() / "docs" / "decisions.md").read_text(), flags=re.M)
+    ours, _, _ = page.partition(choices.BEGIN)
+    assert re.findall(r"^\| (\d+) \| [^|]+ \| .+ \| .+ \| .+ \|$", ours, flags=re.M) == decided
+
+
+def test_on_images_where_the_answer_is_known():
+    """Flat images, half of them at 0.2 and half at 0.6: closed forms for what has one."""
+    x = torch.full((4, 3, 32, 32), 0.2)
+    x[2:] = 0.6
+    table = choices.effects(x).set_index("decision")
+    assert table.loc[13, "otherwise"] == pytest.approx(8 * 0.2, rel=1e-3)  # standard deviation of each channel
+    assert table.loc[15, "here"].tolist() == pytest.approx([16, 64], rel=1e-5)
+    assert table.loc[15, "otherwise"].tolist() == pytest.approx([16 * 0.4, 64 * 0.4], rel=1e-5)
+    assert table.loc[16, ["here", "otherwise"]].tolist() == pytest.approx([0, 255 * 0.25 * 0.2], abs=0.01)
+    for still in (17, 20, 21):  # no colour to turn, nothing to move
+        assert table.loc[still, ["here", "otherwise"]].tolist() == pytest.approx([0, 0], abs=1e-3)
+    assert table.loc[22, "otherwise"] == pytest.approx(100 / 24)
+
+
+def test_a_page_without_markers_is_said():
+    with pytest.raises(UserError, match="choices:begin"):
+        choices.generated("# Errata\n", choices.effects(torch.rand(2, 3, 32, 32)))

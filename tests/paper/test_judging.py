@@ -1,0 +1,232 @@
+"""Verdicts over seeds: the order of the rule, on evidence simulated with a known effect, and how often it errs."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from semcont.paper import claims, judging, ledger, paths, turning
+from semcont.paper.evidence import TUNED, evidence
+from semcont.paper.findings import Found, Missing, pairs
+
+
+def claim(**keys) -> ledger.Claim:
+    values = {"id": "one", "section": "4.4", "claim": "A claim.", "kind": "training", "test": "A comparison."}
+    values |= {"notebook": "05_robustness", "metric": "accuracy", "arms": ("c", "base")}
+    return ledger.Claim(**(values | {"direction": "higher", "margin": 0.01} | keys))
+
+
+def found(differences, *, base=0.5, unit="share", cases=("",), ratio=False) -> Found:
+    """Evidence whose paired differences (seeds, or seeds by cases) are given; ratios of the arms where `ratio`."""
+    values = np.asarray(differences, float).reshape(len(differences), -1)
+    rows = []
+    for seed, row in enumerate(values):
+        for case, effect in zip(cases, row, strict=True):
+            first = base * effect if ratio else base + effect
+            about = {"seed": seed, "case": case, "low": np.nan, "high": np.nan, "n": np.nan}
+            rows += [{"label": "c", "value": first} | about, {"label": "base", "value": base} | about]
+    return Found(unit, {}, pd.DataFrame(rows))
+
+
+def spread(mean: float, sd: float, n: int = 10) -> np.ndarray:
+    """n differences with exactly this mean and standard deviation."""
+    values = np.linspace(-1, 1, n)
+    return mean + sd * (values - values.mean()) / values.std(ddof=1)
+
+
+@pytest.mark.parametrize(
+    ("mean", "sd", "direction", "verdict"),
+    [
+        (0.05, 0.02, "higher", "reproduced"),
+        (-0.05, 0.02, "higher", "contradicted"),
+        (-0.05, 0.02, "lower", "reproduced"),
+        (0.05, 0.02, "lower", "contradicted"),
+        (0.005, 0.02, "higher", "undecided"),
+        (0.005, 0.001, "higher", "negligible"),  # p is tiny, but the interval lies inside the margin: first in order
+        (-0.005, 0.001, "higher", "negligible"),
+        (0.012, 0.002, "higher", "reproduced"),  # p is tiny, and the interval leaves the margin
+        (-0.003, 0.02, "not-lower", "undecided"),
+        (-0.003, 0.002, "not-lower", "negligible"),
+        (0.05, 0.02, "not-lower", "reproduced"),
+        (-0.012, 0.03, "not-lower", "undecided"),  # a loss beyond the margin, but not surely so
+        (-0.05, 0.02, "not-lower", "contradicted"),
+    ],
+)
+def test_the_rule_in_its_order(mean, sd, direction, verdict):
+    assert judging.judge_training(claim(direction=direction), found(spread(mean, sd))).verdict == verdict
+
+
+def test_undecided_names_the_effect_that_would_have_been_seen():
+    """Ten pairs with a standard deviation of 2 points: 0.996 of it, two points."""
+    judged = judging.judge_training(claim(), found(spread(0.005, 0.02)))
+    assert "10 seeds would have shown 2 points (power 80 %)" in judged.reason
+    assert judged.interval == "+0.5 [-0.9, +1.9]"
+
+
+def test_distances_are_compared_as_ratios():
+    lower = claim(direction="lower", margin=0.05)
+    smaller = judging.judge_training(lower, found(np.exp(spread(-1, 0.1)), unit="DS", ratio=True))
+    assert (smaller.verdict, smaller.cases["unit"].tolist()) == ("reproduced", ["ratio"])
+    assert smaller.cases["estimate"].tolist() == pytest.approx([np.exp(-1)])
+    assert smaller.interval.startswith("×0.368 [")
+    alike = judging.judge_training(lower, found(np.exp(spread(0.02, 0.01)), unit="DS", ratio=True))
+    assert (alike.verdict, alike.reason.split(";")[0]) == ("negligible", "within 5 % either way")
+    open_ = judging.judge_training(lower, found(np.exp(spread(0.02, 0.2)), unit="DS", ratio=True))
+    assert "would have shown a factor of 1.2" in open_.reason
+
+
+def test_a_measure_that_is_not_positive_is_compared_by_differences():
+    judged = judging.judge_training(claim(), found(spread(0.5, 0.1), base=-0.2, unit=""))
+    assert (judged.verdict, judged.cases["unit"].tolist()) == ("reproduced", ["difference"])
+
+
+CASES = ("a", "b", "c", "d")
+
+
+@pytest.mark.parametrize(
+    ("means", "verdict", "counts"),
+    [
+        ([0.05] * 4, "reproduced", "4 same"),
+        ([0.05] * 3 + [0.002], "undecided", "3 same, 1 undecided"),
+        ([0.05] * 3 + [-0.05], "contradicted in 1 of 4", "3 same, 1 opposite"),
+        ([-0.05] * 4, "contradicted in 4 of 4", "4 opposite"),
+    ],
+)
+def test_a_claim_holds_where_each_of_its_cases_does(means, verdict, counts):
+    values = np.stack([spread(mean, 0.02) for mean in means], axis=1)
+    judged = judging.judge_training(claim(), found(values, cases=CASES))
+    assert (judged.verdict, judged.reason.endswith(f"of 4 cases {counts}")) == (verdict, True)
+
+
+def test_a_negligible_case_contradicts_nothing():
+    values = np.stack([spread(mean, sd) for mean, sd in ((0.05, 0.02), (-0.003, 0.001))], axis=1)
+    judged = judging.judge_training(claim(), found(values, cases=CASES[:2]))
+    assert judged.verdict == "undecided" and "1 same, 1 negligible" in judged.reason
+
+
+def test_one_case_of_many_needs_more_to_contradict():
+    """p of 0.03 one-sided in one of four cases: enough alone (two-sided 0.06 is not), never after the correction."""
+    values = np.stack([spread(0.0, 0.02)] * 3 + [spread(-0.0165, 0.02)], axis=1)
+    assert judging.judge_training(claim(), found(values, cases=CASES)).verdict == "undecided"
+    assert judging.judge_training(claim(), found(spread(-0.0165, 0.02))).verdict == "contradicted"
+
+
+def test_seeds_that_one_arm_lacks_are_left_out():
+    evidence_ = found(spread(0.05, 0.02))
+    fewer = Found("share", {}, evidence_.rows[(evidence_.rows["label"] == "base") | (evidence_.rows["seed"] < 3)])
+    assert set(pairs(claim(), fewer)["seed"]) == {0, 1, 2}
+    assert judging.judge_training(claim(), fewer).cases["seeds"].tolist() == [3]
+    one = Found("share", {}, fewer.rows[(fewer.rows["label"] == "base") | (fewer.rows["seed"] < 1)])
+    assert judging.judge_training(claim(), one).verdict == "single run, same direction"
+    apart = Found("share", {}, fewer.rows[(fewer.rows["label"] == "base") != (fewer.rows["seed"] < 3)])
+    with pytest.raises(Missing, match="same seeds"):
+        pairs(claim(), apart)
+
+
+def test_without_an_effect_few_verdicts_are_wrong():
+    """Exploratory claims with no effect, ten seeds each: about one in twenty is reproduced or contradicted."""
+    rng, wrong = np.random.default_rng(7), 0
+    for _ in range(150):
+        judged = judging.judge_training(claim(margin=0.0001), found(rng.normal(0, 0.02, 10)))
+        wrong += judged.verdict in ("reproduced", "contradicted")
+    assert 1 <= wrong <= 17
+
+
+# --- the whole ledger -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """Write records of ten seeds and judge a small ledger on them."""
+    monkeypatch.setattr(paths, "reports", lambda preset: tmp_path)
+
+    def run(entries, differences, *, training=None, tuned=None):
+        monkeypatch.setattr(claims, "load_claims", lambda: tuple(entries))
+        measures = {}
+        for name, values in differences.items():
+            rows = found(values).rows.rename(columns={"label": "arm"}).drop(columns=["case", "low", "high", "n"])
+            extra = None if tuned is None else found(tuned).rows.rename(columns={"label": "arm"}).query("arm == 'c'")
+            measures[name] = evidence(rows, "value", unit="share", tuned=extra)
+        (tmp_path / "05_robustness.json").write_text(json.dumps({"results": {"evidence": measures}}))
+        if training is not None:
+            (tmp_path / "02_training.json").write_text(json.dumps({"results": training}))
+        return claims.judge("quick")
+
+    return run
+
+
+def test_holm_corrects_primary_claims_and_only_these(study):
+    """Six primary claims with p about 0.02 each: undecided together, where one alone is reproduced."""
+    entries = [claim(id=f"p{k}", metric=f"m{k}", primary=True) for k in range(6)] + [claim(id="e", metric="m0")]
+    table, tests = study(entries, {f"m{k}": spread(0.0178, 0.02) for k in range(6)})
+    verdict = table.set_index("id")["verdict"]
+    assert verdict["e"] == "reproduced"
+    assert verdict.drop("e").eq("undecided").all()
+    assert table["reason"].str.contains("after Holm").tolist() == [True] * 6 + [False]
+    widths = (tests["high"] - tests["low"]).tolist()
+    assert widths[0] > 1.3 * widths[6]  # Bonferroni's interval is the wider one
+    assert table["scope"].str.endswith("10 seeds, primary").sum() == 6
+    alone, _ = study([claim(primary=True)], {"accuracy": spread(0.0178, 0.02)})
+    assert alone["verdict"].tolist() == ["reproduced"]
+
+
+def test_a_primary_claim_that_was_not_run_still_counts(study):
+    entries = [claim(id="there", primary=True)] + [claim(id=f"gone{k}", metric=f"m{k}", primary=True) for k in range(5)]
+    table, _ = study(entries, {"accuracy": spread(0.0178, 0.02)})
+    assert table["verdict"].tolist() == ["undecided"] + ["not run"] * 5
+
+
+@pytest.mark.parametrize("said", [{"levelled": False}, {"epochs": None}, {"epochs": 64}])
+def test_training_that_has_not_levelled_off_settles_nothing(study, said):
+    table, _ = study([claim()], {"accuracy": spread(0.05, 0.02)}, training={"levelled": [{"arm": "c"} | said]})
+    assert table["verdict"].tolist() == ["undecided"]
+    assert "training of c had not levelled off; as it stands reproduced" in table["reason"][0]
+
+
+@pytest.mark.parametrize("said", [{"levelled": True}, {"epochs": 8}, {"arm": "adv", "epochs": None}])
+def test_training_that_has_levelled_off_lets_the_verdict_stand(study, said):
+    table, _ = study([claim()], {"accuracy": spread(0.05, 0.02)}, training={"levelled": [{"arm": "c"} | said]})
+    assert table["verdict"].tolist() == ["reproduced"]
+
+
+def test_the_ledger_says_where_a_verdict_would_turn(study):
+    lengths = [
+        {"arm": arm, "seed": seed, "epochs": epochs, "updates": 10 * epochs, "split": split, "measure": "attacked"}
+        | {"value": 0.5 + (0.01 * (epochs - 12) if arm == "c" else 0)}
+        for arm in ("c", "base")
+        for seed in range(3)
+        for epochs in (4, 8, 16, 32)
+        for split in ("test", "val")
+    ]
+    entry = claim(metric="pgd_accuracy")
+    table, _ = study([entry], {"pgd_accuracy": spread(0.05, 0.02)}, training={"lengths": lengths})
+    assert table["verdict"].tolist() == ["reproduced"]
+    assert table["reason"][0].endswith("turns with training: opposite at 4 epochs, same from 16 epochs on")
+    rows = turning.at_lengths([entry], "quick")
+    assert rows["difference"].tolist() == pytest.approx([-8, -4, 4, 20])
+    assert rows["seeds"].tolist() == [3] * 4
+    assert "same side at every length from 16 to 32" in turning.told(rows[rows["epochs"] > 8])
+
+
+def test_a_tuned_alpha_is_a_second_row(study):
+    table, tests = study([claim()], {"accuracy": spread(0.0, 0.02)}, tuned=spread(0.1, 0.02))
+    assert table["alpha"].tolist() == ["1", "tuned"]
+    assert table["verdict"].tolist() == ["undecided", "reproduced"]
+    assert f"c{TUNED} 60.0 %" in table["ours"][1]
+    assert claims.describe(table) == "Of 1 claims: 1 *undecided*."
+    assert tests["alpha"].tolist() == ["1", "tuned"]
+
+
+def test_an_arm_that_is_not_trained_is_not_tested(study):
+    table, tests = study([claim(arms=("aug+c", "aug"))], {"accuracy": spread(0.05, 0.02)})
+    assert table["verdict"].tolist() == ["not tested"]
+    assert "needs the arms aug+c and aug" in table["reason"][0] and tests.empty
+
+
+def test_a_network_claim_over_seeds_has_an_interval_over_seeds():
+    rows = pd.DataFrame({"label": "base", "seed": range(4), "case": "", "value": [0.3, 0.32, 0.28, 0.3]})
+    rows = rows.assign(low=0.0, high=1.0, n=10)
+    network = claim(kind="network", arms=("base",), threshold=0.2, margin=None)
+    judged = judging.judge_network(network, Found("share", {}, rows))
+    assert judged.verdict == "holds here" and judged.ours == "30.0 % [27.4, 32.6] (over 4 seeds)"

@@ -1,0 +1,95 @@
+"""Published presets side by side: which are shown, in which order, and what a reader sees of each."""
+
+import pandas as pd
+import pytest
+
+from semcont.paper import claims, graph, paths, plots, sidebyside
+from semcont.paper.presets import load_preset
+
+
+def verdicts(verdict, alpha="1", scope="photodigits, resnet18-slim3, 1 seed", **more) -> dict:
+    row = {"id": "constraint-defends-slightly", "section": "4.4", "claim": "It defends.", "paper": "Table 2"}
+    row |= {"ours": "c 2, base 1", "verdict": verdict, "interval": "+1.0 [+0.5, +1.5]", "alpha": alpha, "scope": scope}
+    return row | more
+
+
+def case(estimate, seeds, **more) -> dict:
+    row = {"id": "constraint-defends-slightly", "section": "4.4", "alpha": "1", "case": "", "seeds": seeds}
+    row |= {"unit": "percent", "sign": 1, "estimate": estimate, "low": estimate - 1, "high": estimate + 1}
+    return row | {"over": "seeds" if seeds > 1 else "test images", "result": "same"} | more
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """Four presets that published: one of them before the ledger had intervals, one for tests."""
+    monkeypatch.setattr(paths, "figures", lambda preset: tmp_path / preset)
+    found = {"quick": "single run, same direction", "local": "reproduced", "cifar100": "undecided", "smoke": "nonsense"}
+    for preset, verdict in found.items():
+        (tmp_path / preset).mkdir()
+        table = pd.DataFrame([verdicts(verdict)]).reindex(columns=claims.COLUMNS)
+        if preset == "quick":
+            table = table.drop(columns=["interval", "alpha", "scope"])
+        table.to_csv(tmp_path / preset / "s09_claims.csv", index=False)
+        if preset != "quick":
+            rows = pd.DataFrame([case(3, 10)]).reindex(columns=claims.CASES)
+            rows.to_csv(tmp_path / preset / "s09_tests.csv", index=False)
+    return tmp_path
+
+
+def own() -> pd.DataFrame:
+    rows = [verdicts("contradicted", scope="photodigits, resnet18-slim3, 10 seeds, primary")]
+    rows += [verdicts("reproduced", "tuned"), verdicts("not tested", id="objects-are-central", interval="", scope="")]
+    return pd.DataFrame(rows).reindex(columns=claims.COLUMNS)
+
+
+def test_presets_for_tests_are_left_out_and_others_have_an_order(published):
+    assert sidebyside.published() == ["quick", "local", "cifar100"]
+    files = [path.relative_to(published).as_posix() for path in sidebyside.sources("local")]
+    assert files == ["quick/s09_claims.csv", "cifar100/s09_claims.csv", "cifar100/s09_tests.csv"]
+
+
+def test_ones_own_verdicts_take_the_place_of_the_published_ones(published):
+    table = sidebyside.verdicts("local", own())
+    first = table[table["id"] == "constraint-defends-slightly"]
+    assert first["preset"].tolist() == ["quick", "local", "local", "cifar100"]
+    assert first["verdict"].tolist() == ["single run, same direction", "contradicted", "reproduced", "undecided"]
+    assert not table.isna().any(axis=None)
+
+
+def test_a_reader_sees_a_line_per_claim_and_a_column_per_preset(published):
+    wide = sidebyside.for_reading(sidebyside.verdicts("local", own()))
+    assert list(wide.columns) == ["section", "claim", "rank", "paper", "quick", "local", "cifar100"]
+    assert wide["claim"].tolist() == ["It defends.", "It defends. (at a tuned alpha)"]
+    assert wide.loc[0, ["rank", "quick", "local"]].tolist() == [
+        "primary",
+        "single run, same direction · c 2, base 1",
+        "contradicted · +1.0 [+0.5, +1.5]",
+    ]
+    assert wide.loc[1, ["quick", "local", "cifar100"]].tolist() == ["–", "reproduced · +1.0 [+0.5, +1.5]", "–"]
+    scopes = sidebyside.scopes(sidebyside.verdicts("local", own())).set_index("preset")
+    assert scopes.loc["local"].tolist() == ["photodigits, resnet18-slim3, 10 seeds", 1, 1]
+
+
+def test_a_preset_that_never_published_has_its_place(published):
+    assert sidebyside.order(sidebyside.verdicts("imagenette", own())) == ["quick", "local", "cifar100", "imagenette"]
+
+
+def test_the_forest_has_a_lane_per_preset(published):
+    lanes = sidebyside.tests("quick", pd.DataFrame([case(-2, 1)]).reindex(columns=claims.CASES))
+    assert lanes["preset"].tolist() == ["quick", "local", "cifar100"]
+    paper = pd.DataFrame([{"id": "constraint-defends-slightly", "source": "paper", "unit": "percent", "sign": 1}])
+    ax = plots.claims_presets(lanes, paper.assign(difference=6.67))
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels == ["paper", "quick, 1 seed", "local, 10 seeds", "cifar100, 10 seeds"]
+    dots = [(float(x), float(y)) for points in ax.collections for x, y in getattr(points, "get_offsets", list)()]
+    shown = sorted({(x, round(y, 3)) for x, y in dots if x in (6.67, -2, 3)}, key=lambda dot: dot[1])
+    assert [x for x, _ in shown] == [6.67, -2, 3, 3]  # from the top: the paper, then a lane each
+    assert "quick: 0 of 1 on the paper's side; local: 1 of 1" in sidebyside.describe(lanes)
+
+
+def test_the_ledgers_notebook_is_made_again_when_another_preset_publishes(published):
+    notebook = paths.notebooks() / f"{graph.CLAIMS}.ipynb"
+    settings = paths.resource("presets/quick.yaml")
+    inputs = graph._notebook(load_preset("quick"), notebook, settings)["inputs"]
+    assert sum(file.endswith("s09_tests.csv") for file in inputs) == 2
+    assert not any("smoke" in file or "quick/s09" in file for file in inputs)
