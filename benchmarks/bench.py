@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import reading
 import torch
@@ -16,9 +17,11 @@ import torch.nn.functional as F
 from torchvision.transforms.v2 import functional as tv
 
 import semcont
+from semcont.datasets import DataError
+from semcont.paper.images import source_of
 from semcont.paper.presets import load_preset
 from semcont.paper.runs import objective_of, split_of
-from semcont.training import Recipe, generator_for
+from semcont.training import generator_for
 
 PAIRS = 5
 
@@ -29,10 +32,13 @@ def seconds(function: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def paired(label: str, ours: Callable[[], object], other: Callable[[], object], per: str) -> None:
-    """Print the time of `ours`, and its ratio to `other` over `PAIRS` pairs after one warm-up."""
-    ours(), other()
-    pairs = [(seconds(ours), seconds(other)) for _ in range(PAIRS)]
+def paired(
+    label: str, ours: Callable[[], object], other: Callable[[], object], per: str, count: int = PAIRS, warm: bool = True
+) -> None:
+    """Print the time of `ours`, and its ratio to `other` over `count` pairs, after one warm-up of each."""
+    if warm:
+        ours(), other()
+    pairs = [(seconds(ours), seconds(other)) for _ in range(count)]
     ratios = sorted(a / b for a, b in pairs)
     middle = statistics.median(a for a, _ in pairs)
     print(
@@ -77,24 +83,44 @@ def attacking(model: torch.nn.Module, x: torch.Tensor, y: torch.Tensor) -> None:
     )
 
 
-def training(preset, data: semcont.ImageSet) -> None:
-    recipe = Recipe(epochs=1, batch_size=preset.training.batch_size)
-    build = lambda: semcont.build(preset.model.name, classes=10, width=preset.model.width, stem=preset.model.stem)  # noqa: E731
+def network(preset, classes: int) -> torch.nn.Module:
+    return semcont.build(preset.model.name, classes=classes, width=preset.model.width, stem=preset.model.stem)
 
-    def bare() -> None:
-        model = build().train()
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, nesterov=True, weight_decay=5e-4)
-        for rows in torch.randperm(len(data)).split(recipe.batch_size):
-            x = data.images[rows].float().div(255).contiguous(memory_format=torch.channels_last)
-            loss = F.cross_entropy(model(x), data.labels[rows])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
 
-    for arm in preset.arms:
+def bare(preset, data: semcont.ImageSet) -> None:
+    """One epoch on cross-entropy, in the fewest lines: the same network, batch and optimiser, and no augmentation."""
+    model = network(preset, len(data.classes)).train()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    for rows in torch.randperm(len(data)).split(preset.training.batch_size):
+        x = data.images[rows].float().div(255).contiguous(memory_format=torch.channels_last)
+        loss = F.cross_entropy(model(x), data.labels[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def training(preset, data: semcont.ImageSet, arms: tuple[str, ...], **settings) -> None:
+    """One epoch of each arm; `settings` as in `paired`."""
+    recipe = replace(preset.training, epochs=1)
+    for arm in arms:
         objective = objective_of(preset, arm)
-        fit = lambda objective=objective: semcont.fit(build(), data, objective, recipe, seed=0)  # noqa: E731
-        paired(f"one epoch of {arm} / a bare loop on cross-entropy", fit, bare, f"{len(data)} images")
+        fit = lambda objective=objective: semcont.fit(  # noqa: E731
+            network(preset, len(data.classes)), data, objective, recipe, seed=0
+        )
+        label = f"{preset.name}, one epoch of {arm} / a bare loop"
+        paired(label, fit, lambda: bare(preset, data), f"{len(data)} images", **settings)
+
+
+def training_on_cifar() -> None:
+    """A whole epoch of real images, with the recipe's augmentation; the ratio should stay below 1.25."""
+    preset = load_preset("cifar100-cpu")
+    torch.set_num_threads(preset.threads)
+    try:
+        data = source_of(preset, "full")
+    except DataError as error:
+        print(f"cifar100-cpu, one epoch: not measured, {error}")
+        return
+    training(preset, data, ("base",), count=2, warm=False)  # minutes each
 
 
 def main() -> None:
@@ -113,7 +139,8 @@ def main() -> None:
         generator=generator_for(0, "weights"),
     ).eval()
     attacking(model, x.contiguous(memory_format=torch.channels_last), y)
-    training(preset, data)
+    training(preset, data, preset.arms)
+    training_on_cifar()
     reading.measure(paired)
 
 

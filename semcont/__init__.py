@@ -27,8 +27,11 @@ _HOME = {
         "shuffle_tiles",
         "translate_rgb",
     ),
+    "augmentation": ("crop_flip",),
+    "distributed": (),
     "attacks": ("PGD", "eps_curve", "pgd", "robust_accuracy", "survivors"),
     "losses": ("ARMS", "ContinuityLoss", "Objective", "distance_score", "logits_difference"),
+    "recipe": ("Recipe",),
     "training": ("RECIPE", "TrainingError", "fit", "train_step"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
@@ -36,8 +39,9 @@ _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 __all__ = sorted([*_MODULE_OF, *_HOME])
 
 if TYPE_CHECKING:
-    from . import attacks, datasets, losses, models, perturbations, training
+    from . import attacks, augmentation, datasets, distributed, losses, models, perturbations, recipe, training
     from .attacks import PGD, eps_curve, pgd, robust_accuracy, survivors
+    from .augmentation import crop_flip
     from .datasets import ImageSet, load
     from .losses import ARMS, ContinuityLoss, Objective, distance_score, logits_difference
     from .models import build
@@ -53,6 +57,7 @@ if TYPE_CHECKING:
         shuffle_tiles,
         translate_rgb,
     )
+    from .recipe import Recipe
     from .training import RECIPE, TrainingError, fit, train_step
 
 

@@ -317,8 +317,15 @@ def test_a_compiled_network_trains_the_same(monkeypatch):
     """With a compiler that only traces: the wrapper, its modes, and the attack through it."""
     compiled = torch.compile
     monkeypatch.setattr(torch, "compile", lambda model: compiled(model, backend="eager"))
-    plain, history = fitted("adv", Recipe(lr=0.05, epochs=1, batch_size=13))
-    model, again = fitted("adv", Recipe(lr=0.05, epochs=1, batch_size=13, compile=True))
+
+    def small() -> torch.nn.Module:
+        torch.manual_seed(0)
+        conv = torch.nn.Conv2d(3, 4, 3, stride=4)
+        return torch.nn.Sequential(conv, torch.nn.BatchNorm2d(4), torch.nn.Flatten(), torch.nn.Linear(64, 4))
+
+    recipe = Recipe(lr=0.05, epochs=1, batch_size=13)
+    plain, history = fitted("adv", recipe, model=small())
+    model, again = fitted("adv", replace(recipe, compile=True), model=small())
     assert again[0] == pytest.approx(history[0], rel=1e-4)
     assert plain.state_dict().keys() == model.state_dict().keys()
 
