@@ -65,7 +65,7 @@ def fit(
     history: list[dict[str, float]] = []
     start = 0
     if resume is not None:
-        _checkprocesses(resume, feed.world)
+        _check_processes(resume, feed.world)
         model.load_state_dict(resume["model"])
         optimizer.load_state_dict(deepcopy(resume["optimizer"]))  # which would go on to change the caller's tensors
         schedule.load_state_dict(resume["schedule"])
@@ -94,7 +94,7 @@ def _check_classes(model: nn.Module, data: ImageSet | Stream, device: torch.devi
         raise ValueError(f"labels must lie in 0..{classes - 1}; the largest is {int(data.labels.max())}")
 
 
-def _checkprocesses(state: dict, world: distributed.World) -> None:
+def _check_processes(state: dict, world: distributed.World) -> None:
     begun = state.get("processes", 1)
     if begun != world.size:
         raise TrainingError(

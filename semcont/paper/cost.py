@@ -171,7 +171,8 @@ def duration(seconds: float) -> str:
         return "–"
     for unit, scale in (("days", 48 * 3600), ("h", 3600), ("min", 60)):
         if seconds >= scale:
-            return f"{seconds / (86400 if unit == 'days' else scale):.2g} {unit}"
+            value = float(f"{seconds / (86400 if unit == 'days' else scale):.2g}")
+            return f"{value:,g} {unit}"
     return f"{max(seconds, 1):.0f} s"
 
 
