@@ -87,7 +87,8 @@ def test_operations_are_told_in_three_digits(count, said):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(0, "–"), (0.2, "1 s"), (59, "59 s"), (600, "10 min"), (5400, "1.5 h"), (864000, "10 days")]
+    ("seconds", "said"),
+    [(0, "–"), (0.2, "1 s"), (59, "59 s"), (600, "10 min"), (5400, "1.5 h"), (864000, "10 days"), (1.1e7, "130 days")],
 )
 def test_estimates_are_told_roughly(seconds, said):
     assert cost.duration(seconds) == said
