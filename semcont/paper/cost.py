@@ -7,6 +7,7 @@ nearly all; what is measured after training is not.
 from collections.abc import Callable, Iterable
 from copy import deepcopy
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from .. import datasets, losses, models, training
 from . import devices, graph, paths, runs, store
-from .presets import Preset, changed, load_preset
+from .presets import Model, Preset, changed, load_preset
 from .readme import replace_block
 
 RATES = {"one core": 40e9, "one GPU": 30e12, "eight GPUs": 8 * 30e12}
@@ -84,28 +85,29 @@ def of_arm(preset: Preset, arm: str, one: PerImage) -> float:
 
 def of_preset(preset: Preset) -> Cost:
     """The cost of every network that a preset's notebooks read."""
-    known: dict[Any, PerImage] = {}
     costs = []
     for job in graph.training_jobs(preset):
         own = changed(preset, dict(job.changes))
-        kind = (own.model, shape(own))
-        if kind not in known:
-            known[kind] = per_image(_network(own, "meta"), shape(own)[0])
-        costs.append(graph.images(own) * own.training.epochs * of_arm(own, job.arm, known[kind]))
+        costs.append(graph.images(own) * own.training.epochs * of_arm(own, job.arm, _counted(own.model, shape(own))))
     trained = [cost for cost in costs if cost]
-    forward = per_image(_network(preset, "meta"), shape(preset)[0]).forward
+    forward = _counted(preset.model, shape(preset)).forward
     return Cost(preset, forward, len(trained), max(trained, default=0.0), sum(trained))
 
 
 def shape(preset: Preset) -> tuple[int, int]:
     """The pixels per side and the classes of a preset's images."""
-    return _SHAPES.get(preset.data.name, (32, 10))
+    size, classes = _SHAPES.get(preset.data.name, (32, 10))
+    return size, 1000 if preset.data.labels == "imagenet" else classes
 
 
-def _network(preset: Preset, device: str) -> nn.Module:
-    model = preset.model
+@lru_cache
+def _counted(model: Model, shape: tuple[int, int]) -> PerImage:
+    return per_image(_network(model, shape[1], "meta"), shape[0])
+
+
+def _network(model: Model, classes: int, device: str) -> nn.Module:
     with torch.device(device):
-        return models.build(model.name, classes=shape(preset)[1], width=model.width, stem=model.stem, norm=model.norm)
+        return models.build(model.name, classes=classes, width=model.width, stem=model.stem, norm=model.norm)
 
 
 def rate_here(preset: Preset, device: str = "auto", steps: int = 4) -> float:
@@ -115,12 +117,12 @@ def rate_here(preset: Preset, device: str = "auto", steps: int = 4) -> float:
     n = steps * preset.training.batch_size
     images = torch.randint(256, (n, 3, size, size), dtype=torch.uint8)
     data = datasets.ImageSet("random", images, torch.arange(n) % classes, tuple(map(str, range(classes))))
-    one = per_image(_network(preset, "meta"), size)
+    one = _counted(preset.model, (size, classes))
     arm = max(preset.arms, key=lambda arm: of_arm(preset, arm, one))
     recipe = replace(preset.training, epochs=1)
     with devices.threads(preset.threads):
         for attempt in range(2):  # the first one warms up
-            network = _network(preset, device)
+            network = _network(preset.model, classes, device)
             began = perf_counter()
             training.fit(
                 network, data, runs.objective_of(preset, arm), recipe, seed=attempt

@@ -138,7 +138,7 @@ def passes(preset: Preset, job: Job) -> int:
 
 def images(preset: Preset) -> int:
     """How many images an epoch has: the preset's number, or as many as the set's split usually holds."""
-    split = "full" if getattr(preset.training, "refit", False) else "train"
+    split = "full" if preset.training.refit else "train"
     return preset.data.train or datasets.sizes()[preset.data.name][split]
 
 
