@@ -40,12 +40,13 @@ def conditions(preset: Preset) -> list[tuple[str, str, int, dict[str, Any]]]:
     """
     if preset.fairness.biased is None:
         return []
-    own = [("", arm, preset.seeds_of(arm), changes(preset)) for arm in preset.arms]
+    seeds = preset.fairness.biased_seeds
+    own = [("", arm, seeds or preset.seeds_of(arm), changes(preset)) for arm in preset.arms]
     for name, hue in fairness.hues(preset).items():
         wanted = [(arm, preset.fairness.hue_seeds) for arm in fairness.HUE_ARMS]
         known = {arm for _, arm, _, _ in own} if not hue else set()
-        own += [(name if hue else "", arm, seeds, changes(preset) | hue) for arm, seeds in wanted if arm not in known]
-    return [*own, (ORACLE, "base", preset.seeds_of("base"), changes(preset, grey=True))]
+        own += [(name if hue else "", arm, count, changes(preset) | hue) for arm, count in wanted if arm not in known]
+    return [*own, (ORACLE, "base", seeds or preset.seeds_of("base"), changes(preset, grey=True))]
 
 
 def training_jobs(preset: Preset) -> list[tuple[str, int, dict[str, Any]]]:

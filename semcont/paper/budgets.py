@@ -243,15 +243,18 @@ class Fairness:
     train: int = 1000  # images
     test: int = 1000
     epochs: int = 10
+    seeds: int | None = None  # networks per arm in Table 4; None for as many as the arms get
     hues: tuple[int, ...] = ()  # levels of P's hue alone at which `c` and `aug` are trained, too; 0 is without hue
     hue_seeds: int = 1  # of each
     biased: str | None = None  # biased_digits or biased_mnist, whose colour predicts the label; None: none trained
     biased_train: int = 4000  # images
     biased_test: int = 1000
     biased_epochs: int = 10
+    biased_seeds: int | None = None  # networks per arm on these; None for as many as the arms get
 
     def __post_init__(self) -> None:
-        _at_least(self, 1, "train", "test", "epochs", "hue_seeds", "biased_train", "biased_test", "biased_epochs")
+        _at_least(self, 1, "train", "test", "epochs", "seeds", "hue_seeds")
+        _at_least(self, 1, "biased_train", "biased_test", "biased_epochs", "biased_seeds")
         if len(set(self.hues)) != len(self.hues) or not set(self.hues) <= {0, 1, 2, 3, 4}:
             raise ValueError(f"hues must be different levels from 0 to 4, not {list(self.hues)}")
 

@@ -52,8 +52,8 @@ def as_drawn(preset: Preset) -> dict[str, Any]:
 
 def training_jobs(preset: Preset) -> list[tuple[str, int, dict[str, Any]]]:
     """Every network that the section reads: (arm, seed, changes), as `trained` takes them."""
-    common = changes(preset)
-    jobs = [(arm, seed, common) for arm in preset.arms for seed in range(preset.seeds_of(arm))]
+    common, own = changes(preset), preset.fairness.seeds
+    jobs = [(arm, seed, common) for arm in preset.arms for seed in range(own or preset.seeds_of(arm))]
     seeds = range(preset.seeds_of("c"))
     jobs += [("c", seed, common | variant) for variant in ({}, *VARIANTS.values()) for seed in seeds]
     seeds = range(preset.fairness.hue_seeds)

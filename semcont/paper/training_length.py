@@ -12,6 +12,7 @@ import pandas as pd
 from .. import attacks as attacking
 from . import paired, robustness, statistics, variants
 from .continuity import PAIRS
+from .images import source_of
 from .measurements import measurement
 from .paired import Contrast
 from .presets import Preset
@@ -43,16 +44,14 @@ def on_validation(run: Run) -> pd.DataFrame:
 
 def updates(preset: Preset, epochs: int) -> int:
     """Steps of the optimiser in so many epochs."""
-    images = preset.data.train
-    if images is None:
-        raise ValueError("data.train must be a number where training lengths are compared")
+    images = len(source_of(preset, "full" if preset.training.refit else "train"))
     return epochs * math.ceil(images / preset.training.batch_size)
 
 
 def measures(section) -> pd.DataFrame:
     """Every arm, length and seed of `preset.lengths`, on test and validation images; empty where there are no lengths.
 
-    Columns arm, seed, epochs, updates, split, measure (of `MEASURES`), value, n, low, high.
+    A refit has trained on the validation images, so of it there are the test images alone. Columns arm, seed, epochs, updates, split, measure (of `MEASURES`), value, n, low, high.
     """
     preset = section.preset
     wanted = variants.lengths(preset)
@@ -65,7 +64,8 @@ def measures(section) -> pd.DataFrame:
     parts = [test.assign(split="test", measure=test["attack"].map({clean: "clean", attacked: "attacked"}))]
     if preset.lengths.worst:
         parts.append(worst_case(section, wanted).assign(split="test", measure="worst"))
-    parts.append(variants.measured(section, wanted, on_validation).assign(split="val"))
+    if not preset.training.refit:
+        parts.append(variants.measured(section, wanted, on_validation).assign(split="val"))
     table = pd.concat(parts, ignore_index=True).rename(columns={"accuracy": "value"})
     table["updates"] = [updates(preset, int(epochs)) for epochs in table["epochs"]]
     return table[["arm", "seed", "epochs", "updates", "split", "measure", "value", "n", "low", "high"]]
@@ -88,15 +88,24 @@ def worst_case(section, wanted: list[variants.Variant]) -> pd.DataFrame:
 # --- what the table says ----------------------------------------------------------------------------------------------
 
 
+def looked_at(table: pd.DataFrame) -> str:
+    """The split that the criterion looks at: "val"; "test" where training took the validation images.
+
+    Then it reports and chooses nothing: the length of the arms was fixed before.
+    """
+    return "val" if (table["split"] == "val").any() else "test"
+
+
 def doublings(table: pd.DataFrame, tolerance: float) -> pd.DataFrame:
-    """How far each doubling of the length moved validation accuracy: one row per arm, measure and doubling.
+    """How far each doubling of the length moved the accuracy of `looked_at`: one row per arm, measure and doubling.
 
     Columns arm, measure, epochs, change (percentage points, mean over seeds, against half as long), level: whether it
     and every later doubling changes by less than `tolerance`.
     """
     if table.empty:
         return pd.DataFrame(columns=["arm", "measure", "epochs", "change", "level"])
-    means = table[table["split"] == "val"].groupby(["arm", "measure", "epochs"], sort=False)["value"].mean()
+    means = table[table["split"] == looked_at(table)]
+    means = means[means["measure"] != "worst"].groupby(["arm", "measure", "epochs"], sort=False)["value"].mean()
     rows = []
     for (arm, measure), values in means.groupby(["arm", "measure"], sort=False):
         of = values.droplevel(["arm", "measure"])
@@ -168,8 +177,9 @@ def conclusion(table: pd.DataFrame, tolerance: float) -> str:
     """In Markdown: which arms have levelled off and from where, and which pairs change places between which lengths."""
     if table.empty:
         return "This preset trains each arm for one length only (`lengths`), so nothing is said here."
+    images = {"val": "validation", "test": "test"}[looked_at(table)]
     lines = [
-        "Levelled off means that doubling the length, and every later doubling, changes validation accuracy, clean "
+        f"Levelled off means that doubling the length, and every later doubling, changes {images} accuracy, clean "
         f"and under attack, by less than {tolerance:g} points, mean over seeds:",
         "",
     ]

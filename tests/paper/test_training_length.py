@@ -1,7 +1,5 @@
 """Training lengths: when an arm has levelled off, where two arms change places, on tables whose answer is known."""
 
-from dataclasses import replace
-
 import matplotlib
 
 matplotlib.use("Agg")
@@ -78,8 +76,17 @@ def test_a_tie_is_no_turn():
 
 def test_updates_are_steps_of_the_optimiser():
     assert training_length.updates(SMOKE, 3) == 3 * 4  # 200 images in batches of 50
-    with pytest.raises(ValueError, match=r"data\.train"):
-        training_length.updates(replace(SMOKE, data=replace(SMOKE.data, train=None)), 3)
+
+
+def test_where_training_took_the_validation_images_the_test_images_are_looked_at():
+    test = _table("test", base={4: [0.3], 8: [0.5]}).assign(value=lambda t: t["value"] + 0.1)
+    both = pd.concat([test, _table("val", base={4: [0.3], 8: [0.4]})])
+    assert [training_length.looked_at(table) for table in (test, both)] == ["test", "val"]
+    for table, points in ((test, 20), (both, 10)):
+        assert training_length.doublings(table, 1.0)["change"].tolist() == pytest.approx([points, points])
+    assert "changes test accuracy" in training_length.conclusion(test, 1.0)
+    worst = _table("test", ("worst",), base={4: [0.3], 8: [0.9]})
+    assert set(training_length.doublings(pd.concat([test, worst]), 1.0)["measure"]) == {"clean", "attacked"}
 
 
 def test_validation_accuracy_is_that_of_the_network():
