@@ -210,7 +210,7 @@ def _as_float(statistic):
     return lambda weights, numbers: statistic(weights.astype(np.float64), numbers)
 
 
-@measurement()
+@measurement(pictures=True)
 def pixel_maps(run: Run, *, images: int = 4) -> pd.DataFrame:
     """The norm of dF/dx at every pixel of the first test images.
 

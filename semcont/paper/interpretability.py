@@ -130,7 +130,7 @@ def per_image(run, *, images: list[int], explanations: Explanations, weights: st
     return pd.concat(tables, ignore_index=True)
 
 
-@measurement(version=1)
+@measurement(version=1, pictures=True)
 def maps(run, *, images: list[int], explanation: dict[str, Any]) -> pd.DataFrame:
     """The maps themselves, for a figure: one row per pixel. Columns: image, row, column, value, energy (of the map).
 

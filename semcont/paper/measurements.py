@@ -13,8 +13,8 @@ from .strict import SettingsError, nearest
 class Measurement:
     """A section's function `f(run, *, settings...) -> DataFrame` with its name and version; see `measurement`."""
 
-    def __init__(self, function: Callable[..., pd.DataFrame], version: int) -> None:
-        self.function, self.version = function, version
+    def __init__(self, function: Callable[..., pd.DataFrame], version: int, pictures: bool = False) -> None:
+        self.function, self.version, self.pictures = function, version, pictures
         self.name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
         self.__doc__, self.__name__ = function.__doc__, function.__name__
         self._defaults = {
@@ -42,6 +42,10 @@ class Measurement:
             raise SettingsError(f"{self.name}: settings must be plain values ({error})") from None
 
 
-def measurement(version: int = 1) -> Callable[[Callable[..., pd.DataFrame]], Measurement]:
-    """Decorate a section's function, so that `measured` caches its table under name, version and settings."""
-    return lambda function: Measurement(function, version)
+def measurement(version: int = 1, pictures: bool = False) -> Callable[[Callable[..., pd.DataFrame]], Measurement]:
+    """Decorate a section's function, so that `measured` caches its table under name, version and settings.
+
+    `pictures` says that the table shows single images, pixel by pixel: of data that are not bundled it is not
+    published.
+    """
+    return lambda function: Measurement(function, version, pictures)

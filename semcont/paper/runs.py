@@ -339,6 +339,7 @@ def measured(run: Run, function: Measurement, **settings) -> pd.DataFrame:
                 result = function(run, **settings)
             store.write_whole(table, result.reset_index(drop=True).to_parquet)
             about = {"function": function.name, "version": function.version, "settings": settings}
+            about |= {"pictures": True} if function.pictures else {}
             store.write_json(
                 note, about | {"sha256": store.sha256(table)} | store.provenance(run.device, run.preset.threads)
             )

@@ -51,7 +51,8 @@ def updates(preset: Preset, epochs: int) -> int:
 def measures(section) -> pd.DataFrame:
     """Every arm, length and seed of `preset.lengths`, on test and validation images; empty where there are no lengths.
 
-    A refit has trained on the validation images, so of it there are the test images alone. Columns arm, seed, epochs, updates, split, measure (of `MEASURES`), value, n, low, high.
+    A refit has trained on the validation images, so of it there are the test images alone. Columns arm, seed, epochs,
+    updates, split, measure (of `MEASURES`), value, n, low, high.
     """
     preset = section.preset
     wanted = variants.lengths(preset)

@@ -1,21 +1,29 @@
 """Published networks: what was trained is taken from data/checkpoints, checked, and never trained again."""
 
+import re
+import zipfile
+
+import pandas as pd
 import pytest
 import torch
 
-from semcont.paper import paths, published, runs
+from semcont.paper import cards, paths, published, robustness, runs
 from semcont.paper.measurements import measurement
 from semcont.paper.presets import load_preset
 from semcont.paper.runs import measured, trained
 from semcont.paper.store import BrokenStore
+from semcont.paper.strict import SettingsError
 
 SMOKE = load_preset("smoke")
 
 
 @measurement(version=1)
 def one(run):
-    import pandas as pd
+    return pd.DataFrame({"value": [1.0]})
 
+
+@measurement(version=1, pictures=True)
+def map_of_an_image(run):
     return pd.DataFrame({"value": [1.0]})
 
 
@@ -42,6 +50,104 @@ def test_a_published_run_comes_with_its_measurements_and_is_not_trained(shelf, m
     assert again.folder != first.folder and again.record == first.record
     assert (again.history == first.history).all().all()
     assert measured(again, one)["value"].tolist() == [1.0]
+
+
+def test_what_was_measured_is_one_archive_the_same_whenever_it_is_written(shelf):
+    first = trained(SMOKE, "base", 0)
+    measured(first, one)
+    published.publish(SMOKE)
+    archive = paths.checkpoints() / "smoke" / first.folder.name / published.MEASURED
+    before, stamp = archive.read_bytes(), archive.stat().st_mtime_ns
+    for file in (first.folder / "measured").iterdir():
+        file.touch()
+    published.publish(SMOKE)
+    assert archive.read_bytes() == before and archive.stat().st_mtime_ns == stamp
+
+
+def test_tables_that_show_pictures_are_published_of_bundled_data_alone(shelf, monkeypatch):
+    first = trained(SMOKE, "base", 0)
+    for function in (one, map_of_an_image):
+        measured(first, function)
+    archive = paths.checkpoints() / "smoke" / first.folder.name / published.MEASURED
+    published._pack(first.folder / "measured", archive, bundled=True)
+    assert len(zipfile.ZipFile(archive).namelist()) == 4
+    published._pack(first.folder / "measured", archive, bundled=False)
+    assert {name.split("-")[0] for name in zipfile.ZipFile(archive).namelist()} == {"test_published.one"}
+
+
+def test_an_archive_that_is_cut_or_names_a_path_is_refused(shelf):
+    first = trained(SMOKE, "base", 0)
+    measured(first, one)
+    published.publish(SMOKE)
+    archive = paths.checkpoints() / "smoke" / first.folder.name / published.MEASURED
+    whole = archive.read_bytes()
+    archive.write_bytes(whole[:-30])
+    shelf("second")
+    with pytest.raises(BrokenStore, match=r"measured\.zip cannot be read"):
+        trained(SMOKE, "base", 0)
+    with zipfile.ZipFile(archive, "w") as tables:
+        tables.writestr("../escape.json", "{}")
+    with pytest.raises(BrokenStore, match="escape"):
+        trained(SMOKE, "base", 0)
+
+
+def test_a_published_network_needs_no_data(shelf, monkeypatch):
+    first = trained(SMOKE, "adv+c", 0)
+    trained(SMOKE, "adv+c", 0, epochs=1)
+    published.publish(SMOKE)
+    monkeypatch.setattr(runs, "source_of", lambda *_, **__: pytest.fail("looked for data"))
+    network = published.network("smoke", "adv+c")
+    x = torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(network(x), first.model()(x)) and not network.training
+    with pytest.raises(SettingsError, match=r"no network of base, seed 0, is published for preset smoke"):
+        published.network("smoke", "base")
+
+
+def test_the_card_says_what_was_measured_on_the_very_file(shelf):
+    run = trained(SMOKE, "adv+c", 0)
+    published.publish(SMOKE)
+    (page,) = (paths.checkpoints() / "smoke").glob("*.md")
+    assert page.stem == run.folder.name and "nothing yet" in page.read_text()
+    table = measured(run, robustness.by_attack, attacks=robustness.table2(SMOKE))
+    published.publish(SMOKE)
+    text = page.read_text()
+    found = re.findall(r"^\| (\S+) \| (\S*) ?\| ([\d.]+) \| [\d.]+ to [\d.]+ \| (\d+) \|$", text, flags=re.M)
+    expected = [
+        (r.attack, "" if r.eps == 0 else "8/255", f"{100 * r.accuracy:.2f}", str(r.n)) for r in table.itertuples()
+    ]
+    assert found == expected and len(found) == 2
+    assert run.record["files"]["weights.safetensors"][:16] in text
+    assert "0.5 CE(x) + 0.5 CE(x') + 1 DS, x' by PGD" in text
+
+
+COMMITTED = sorted(paths.checkpoints().glob("*/*.md"))
+
+
+@pytest.mark.parametrize("page", COMMITTED, ids=lambda page: f"{page.parent.name}/{page.stem}")
+def test_committed_cards_are_in_step_and_their_weights_load(page, tmp_path):
+    folder = tmp_path / page.stem
+    assert published.fetch(folder)
+    assert cards.card(folder, load_preset(page.parent.name)) == page.read_text(encoding="utf-8")
+    arm, seed = re.match(r"(.+)-s(\d+)-", page.stem).groups()
+    network = published.network(page.parent.name, arm, int(seed))
+    assert sum(value.numel() for value in network.parameters()) > 1000
+
+
+@pytest.mark.parametrize("page", COMMITTED, ids=lambda page: f"{page.parent.name}/{page.stem}")
+def test_committed_cards_hold_on_what_data_is_there(page, tmp_path, monkeypatch):
+    monkeypatch.setenv("SEMCONT_RUNS", str(tmp_path))
+    preset = load_preset(page.parent.name)
+    arm, seed = re.match(r"(.+)-s(\d+)-", page.stem).groups()
+    try:
+        run = trained(preset, arm, int(seed))
+    except paths.UserError as error:
+        pytest.skip(f"{preset.data.name} is not at hand: {error}")
+    assert run.folder.name == page.stem
+    attacks = {"none": robustness.table2(preset)["none"]}
+    card = cards.tables(run.folder, "robustness.by_attack")[0][1].set_index("attack")["accuracy"]
+    again = robustness.by_attack(run, attacks=attacks)["accuracy"].iloc[0]
+    assert again == pytest.approx(card["none"], abs=2e-3)  # other kernels may turn a close call
 
 
 def test_a_published_file_that_was_altered_is_refused(shelf):
