@@ -314,6 +314,48 @@ class Frontier:
 
 
 @dataclass(frozen=True)
+class Chosen:
+    """What the rule of `Tuning` picked, written down because the graph has to know it; None: still open."""
+
+    c: float | None = None
+    adv_c: float | None = None  # of adv+c
+
+    def by_arm(self) -> dict[str, float | None]:
+        """The alpha of each arm that is tuned."""
+        return {"c": self.c, "adv+c": self.adv_c}
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """Weights chosen on validation images (notebook 03), on data and a seed that are never reported; none: not tried.
+
+    `adv+c` takes the alpha with the highest validation accuracy under `evaluation`; `c` the largest whose clean
+    validation accuracy is within `tolerance` of base's; `squeeze` the lambda whose mean DS is nearest, as a ratio, to
+    that of `c` at the preset's alpha. Of equals the smaller weight.
+    """
+
+    alphas: tuple[float, ...] = ()  # candidates of c and of adv+c
+    lambdas: tuple[float, ...] = ()  # candidates of squeeze, whose weight in the arms stays constraint.squeeze
+    data_seed: int = 1  # of the candidates' images
+    seed: int = 100  # of the candidates' training
+    epochs: int | None = None  # of the candidates; None for as many as the arms get
+    tolerance: float = 1.0  # percentage points of clean accuracy that c may lose
+    seeds: int = 3  # of the networks at the chosen alphas
+    chosen: Chosen = field(default_factory=Chosen)
+
+    def __post_init__(self) -> None:
+        _at_least(self, 0, "data_seed", "seed", "tolerance")
+        _at_least(self, 1, "epochs", "seeds")
+        for name in ("alphas", "lambdas"):
+            values = getattr(self, name)
+            if any(value <= 0 for value in values) or len(set(values)) != len(values):
+                raise ValueError(f"{name} must be distinct and above 0, not {list(values)}")
+        for value in self.chosen.by_arm().values():
+            if value is not None and value not in self.alphas:
+                raise ValueError(f"chosen: {value:g} is none of the candidates {list(self.alphas)}")
+
+
+@dataclass(frozen=True)
 class Ledger:
     """The ledger of claims (notebook 09)."""
 

@@ -31,15 +31,15 @@ def evidence(
     `where` keeps the rows whose column equals a value or is in a list. `by` is the column whose entries are compared:
     arms by their names, others as `"alpha=0.3"`. `case` names the columns that make separate cases, in each of which
     a claim has to hold. `unit` is "share" for values in [0, 1] that are printed in percent. `references` are named
-    numbers to compare with, e.g. chance. `tuned` is a table like the first, of the arms at a tuned alpha; their labels
-    end in `TUNED`.
+    numbers to compare with, e.g. chance. `tuned` is a table like the first, of the arms at a tuned alpha, or an empty
+    one; their labels end in `TUNED`.
 
     Raises `ValueError` for an unknown column, where no row is left, for several rows of one label, seed and case, and
     for values that are not finite.
     """
     cases = [case] if isinstance(case, str) else list(case or ())
     table = _where(table, [value, by, *cases], where)
-    if tuned is not None:
+    if tuned is not None and len(tuned):
         more = _where(tuned, [value, by, *cases], where)
         table = pd.concat([table, more.assign(**{by: more[by].astype(str) + TUNED})], ignore_index=True)
     if table.empty:

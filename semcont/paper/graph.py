@@ -86,10 +86,20 @@ def frontier(preset: Preset) -> list[Job]:
     return _jobs(preset, variants.frontier(preset))
 
 
+def candidates(preset: Preset) -> list[Job]:
+    """The weights among which one is chosen on validation images (notebook 03)."""
+    return _jobs(preset, variants.candidates(preset))
+
+
+def tuned(preset: Preset) -> list[Job]:
+    """The arms at the chosen weights (notebooks 02, 03 and 05)."""
+    return _jobs(preset, variants.tuned(preset))
+
+
 def _jobs(preset: Preset, wanted: list[variants.Variant]) -> list[Job]:
     """Each variant on each of its seeds, named by what differs from the preset alone."""
-    named = [(v.arm, v.seeds, tuple(differing(preset, v.changes).items())) for v in wanted]
-    return [Job(arm, seed, changes) for arm, seeds, changes in named for seed in range(seeds)]
+    named = [(v, tuple(differing(preset, v.changes).items())) for v in wanted]
+    return [Job(v.arm, (v.first or 0) + k, changes) for v, changes in named for k in range(v.seeds)]
 
 
 def spaces(preset: Preset) -> list[Job]:
@@ -113,10 +123,10 @@ def colours(preset: Preset) -> list[Job]:
 
 NEEDS = {
     "01_discontinuity": (arms, pretrained),
-    "02_training": (arms, training_lengths),
-    "03_continuity": (arms, alphas, ablations),
+    "02_training": (arms, training_lengths, tuned),
+    "03_continuity": (arms, alphas, ablations, candidates, tuned),
     "04_semantic_features": (arms, contexts),
-    "05_robustness": (arms, lengths, spaces, frontier),
+    "05_robustness": (arms, lengths, spaces, frontier, tuned),
     "08_fairness": (colours,),
     CLAIMS: (),
 }

@@ -74,15 +74,22 @@ class Section:
         return f"{self.name} · {run} · {versions}"
 
     def runs(
-        self, arms: tuple[str, ...] | list[str] | None = None, *, seeds: int | None = None, **changes: Any
+        self,
+        arms: tuple[str, ...] | list[str] | None = None,
+        *,
+        seeds: int | None = None,
+        first: int | None = None,
+        **changes: Any,
     ) -> list[Run]:
         """The trained networks of `arms` (the preset's otherwise) on the seeds that the preset gives each; trains what
         is missing.
 
-        `seeds` takes the first so many: for what is changed, and not among the preset's arms.
+        `seeds` takes the first so many: for what is changed, and not among the preset's arms. `first` is the first
+        seed where it is not the section's: for what is never reported.
         """
         count = {arm: self.preset.seeds_of(arm) if seeds is None else seeds for arm in arms or self.preset.arms}
-        wanted = [(arm, self.seeds[0] + k) for arm, number in count.items() for k in range(number)]
+        start = self.seeds[0] if first is None else first
+        wanted = [(arm, start + k) for arm, number in count.items() for k in range(number)]
         found = [trained(self.preset, arm, seed, device=self.device, **changes) for arm, seed in wanted]
         self._keys.update(run.key for run in found)
         return found

@@ -22,6 +22,7 @@ from .budgets import (
     Lengths,
     Robustness,
     Transfer,
+    Tuning,
 )
 from .strict import SettingsError, build, convert, nearest, read_yaml
 
@@ -184,6 +185,7 @@ class Preset:
     controls: Controls = field(default_factory=Controls)
     lengths: Lengths = field(default_factory=Lengths)
     frontier: Frontier = field(default_factory=Frontier)
+    tuning: Tuning = field(default_factory=Tuning)
     ledger: Ledger = field(default_factory=Ledger)
 
     def __post_init__(self) -> None:

@@ -115,7 +115,7 @@ def scopes(table: pd.DataFrame) -> pd.DataFrame:
 
 def describe(table: pd.DataFrame) -> str:
     """The alt text of the forest of presets, from the table of `tests`."""
-    shown = table[table["unit"] == "percent"]
+    shown = table[(table["unit"] == "percent") & table["alpha"].ne("tuned")]
     parts = []
     for preset in order(shown):
         mine = shown[shown["preset"] == preset]

@@ -13,15 +13,22 @@ from .budgets import ABLATIONS
 from .measurements import Measurement
 from .presets import Preset, changed
 from .runs import plan
+from .strict import SettingsError
 
 
 class Variant(NamedTuple):
-    """An arm with changes to its training, on the first `seeds` seeds; `name` is what tables call it."""
+    """An arm with changes to its training, on `seeds` seeds; `name` is what tables call it."""
 
     name: str
     arm: str
     changes: dict[str, Any]
     seeds: int
+    first: int | None = None  # of the seeds; None: the study's first
+
+    @property
+    def weight(self) -> float:
+        """The changed weight of the arm's third term; 0 where none is changed."""
+        return self.changes.get(losses.ARMS[self.arm].weight, 0.0)
 
 
 def ablations(preset: Preset) -> list[Variant]:
@@ -68,10 +75,40 @@ def frontier(preset: Preset) -> list[Variant]:
     return [Variant(f"{arm}, {text}" if text else arm, arm, changes, own.seeds) for arm, text, changes in points]
 
 
+def candidates(preset: Preset) -> list[Variant]:
+    """The weights that `preset.tuning` tries, each on its data and seed, and `base`, which is alpha 0; none: not tried.
+
+    Raises `SettingsError` where these networks could be reported, or `squeeze` has no `c` to be matched with.
+    """
+    own = preset.tuning
+    if not own.alphas and not own.lambdas:
+        return []
+    if own.data_seed == preset.data.seed or own.seed < preset.seeds:
+        raise SettingsError("tuning.data_seed and tuning.seed must be none that the study reports")
+    if own.lambdas and preset.constraint.alpha not in own.alphas:
+        raise SettingsError(f"tuning.alphas must hold constraint.alpha, {preset.constraint.alpha:g}, for squeeze")
+    weights = [("base", {})]
+    weights += [(arm, {"alpha": value}) for arm in own.chosen.by_arm() for value in own.alphas]
+    weights += [("squeeze", {"squeeze": value}) for value in own.lambdas]
+    same = {"data_seed": own.data_seed, "epochs": own.epochs or preset.training.epochs}
+    named = [(arm, ", ".join([arm, *(f"{k} {v:g}" for k, v in weight.items())]), weight) for arm, weight in weights]
+    return [Variant(name, arm, same | weight, 1, own.seed) for arm, name, weight in named]
+
+
+def tuned(preset: Preset) -> list[Variant]:
+    """The arms at the alphas of `preset.tuning.chosen`, otherwise trained as they are; not where the choice is open or
+    is the preset's own alpha.
+    """
+    chosen = {arm: alpha for arm, alpha in preset.tuning.chosen.by_arm().items() if alpha is not None}
+    other = {arm: alpha for arm, alpha in chosen.items() if alpha != preset.constraint.alpha}
+    return [Variant(f"{arm}, alpha {a:g}", arm, {"alpha": a}, preset.tuning.seeds) for arm, a in other.items()]
+
+
 def measured(section, variants: Sequence[Variant], function: Measurement, **settings: Any) -> pd.DataFrame:
     """The tables of `function` over all networks of the variants, named in a column `variant`; empty for none."""
-    tables = [
-        section.measured(function, section.runs([v.arm], seeds=v.seeds, **v.changes), **settings).assign(variant=v.name)
-        for v in variants
-    ]
+    tables = []
+    for v in variants:
+        first = {} if v.first is None else {"first": v.first}
+        runs = section.runs([v.arm], seeds=v.seeds, **first, **v.changes)
+        tables.append(section.measured(function, runs, **settings).assign(variant=v.name))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()

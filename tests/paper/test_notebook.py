@@ -44,6 +44,12 @@ def test_begin_says_where_it_stands_and_takes_the_former_record_away(shown, tmp_
     assert torch.get_num_threads() == section.preset.threads
 
 
+def test_runs_are_on_the_sections_seeds_unless_others_are_named(shown):
+    section = begin("x", preset="smoke", seed=3)
+    assert [(run.arm, run.seed) for run in section.runs(["base"], seeds=2)] == [("base", 3), ("base", 4)]
+    assert [run.seed for run in section.runs(["base"], seeds=1, first=100, data_seed=1)] == [100]
+
+
 @pytest.mark.parametrize(
     ("values", "names"),
     [

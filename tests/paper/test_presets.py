@@ -55,6 +55,8 @@ def test_every_preset_loads_and_comments_every_key(path):
         ("rho: 0.5", "rho: 1.5", ("data", "rho", "1.5")),
         ("seeds: 1 ", "seeds: true ", ("seeds", "integer", "True")),
         ("name: quick", "", ("name", "missing")),
+        ("name: quick", "name: quick\ntuning: {chosen: {adv+c: 1}}", ("tuning.chosen.adv+c", "'adv_c'")),
+        ("name: quick", "name: quick\ntuning: {alphas: [1], chosen: {c: 3}}", ("tuning", "chosen", "[1.0]")),
         ("seeds: 1 ", "seeds: 1\nseeds: 2 ", ("mine.yaml", "seeds")),
     ],
 )
@@ -64,6 +66,15 @@ def test_a_bad_key_is_named_with_the_nearest_valid_one(tmp_path, old, new, names
         _load(tmp_path, QUICK.replace(old, new, 1))
     assert all(name in str(raised.value) for name in names), raised.value
     assert "\n" not in str(raised.value)
+
+
+def test_weights_are_tuned_by_local_and_in_the_tests_alone():
+    presets = [load_preset(path.stem) for path in paths.resource("presets/quick.yaml").parent.glob("*.yaml")]
+    tuned = {preset.name: preset.tuning for preset in presets if preset.tuning.alphas or preset.tuning.lambdas}
+    assert set(tuned) == {"local", "smoke"}
+    local = load_preset("local")
+    assert local.constraint.squeeze in tuned["local"].lambdas and local.constraint.alpha in tuned["local"].alphas
+    assert tuned["local"].epochs < local.training.epochs and tuned["local"].seed >= local.seeds
 
 
 def test_an_unknown_preset_names_the_nearest():

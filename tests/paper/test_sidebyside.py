@@ -85,6 +85,8 @@ def test_the_forest_has_a_lane_per_preset(published):
     shown = sorted({(x, round(y, 3)) for x, y in dots if x in (6.67, -2, 3)}, key=lambda dot: dot[1])
     assert [x for x, _ in shown] == [6.67, -2, 3, 3]  # from the top: the paper, then a lane each
     assert "quick: 0 of 1 on the paper's side; local: 1 of 1" in sidebyside.describe(lanes)
+    more = pd.concat([lanes, lanes.assign(alpha="tuned")])  # which the figure leaves out
+    assert sidebyside.describe(more) == sidebyside.describe(lanes)
 
 
 def test_the_ledgers_notebook_is_made_again_when_another_preset_publishes(published):

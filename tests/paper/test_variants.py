@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from semcont.paper import graph, variants
-from semcont.paper.budgets import ABLATIONS, Controls, Features, Frontier, Lengths
+from semcont.paper.budgets import ABLATIONS, Chosen, Controls, Features, Frontier, Lengths, Tuning
 from semcont.paper.presets import changed, differing, load_preset
 from semcont.paper.runs import plan, split_of
 from semcont.paper.strict import SettingsError
@@ -14,8 +14,9 @@ QUICK, LOCAL, SMOKE = (load_preset(name) for name in ("quick", "local", "smoke")
 
 
 def test_quick_trains_nothing_of_it():
-    for kind in (variants.ablations, variants.lengths, variants.contexts, variants.frontier):
+    for kind in (variants.ablations, variants.lengths, variants.contexts, variants.frontier, variants.candidates):
         assert kind(QUICK) == [] and kind(LOCAL) != []
+    assert variants.tuned(QUICK) == []
 
 
 def test_options_that_are_off_are_not_in_a_runs_name_and_on_they_are():
@@ -76,20 +77,69 @@ def test_backgrounds_are_photodigits_alone():
     assert variants.contexts(other) == []
 
 
+# --- weights that are tuned -------------------------------------------------------------------------------------------
+
+TUNING = Tuning(alphas=(1.0, 3.0), lambdas=(0.1,), data_seed=5, seed=50, epochs=7, seeds=2, chosen=Chosen(c=3.0))
+
+
+def test_candidates_share_data_seed_and_length_and_differ_by_their_weight():
+    preset = replace(QUICK, tuning=TUNING)
+    found = {v.name: v for v in variants.candidates(preset)}
+    assert list(found) == [
+        "base",
+        "c, alpha 1",
+        "c, alpha 3",
+        "adv+c, alpha 1",
+        "adv+c, alpha 3",
+        "squeeze, squeeze 0.1",
+    ]
+    assert [v.weight for v in found.values()] == [0, 1, 3, 1, 3, 0.1]
+    for v in found.values():
+        settings = changed(preset, v.changes)
+        assert (settings.data.seed, settings.training.epochs, v.seeds, v.first) == (5, 7, 1, 50)
+    jobs = graph.candidates(preset)
+    assert {job.seed for job in jobs} == {50} and len(jobs) == 6
+    assert split_of(changed(preset, found["base"].changes), "val").fingerprint != split_of(preset, "val").fingerprint
+    without = replace(preset, tuning=replace(TUNING, epochs=None))
+    assert graph.candidates(without)[0].words == ["data_seed=5"]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"data_seed": QUICK.data.seed}, "none that the study reports"),
+        ({"seed": 0}, "none that the study reports"),
+        ({"alphas": (3.0, 10.0)}, "must hold constraint.alpha, 1, for squeeze"),
+    ],
+)
+def test_what_is_tuned_on_is_never_reported_and_squeeze_has_its_match(values, words):
+    with pytest.raises(SettingsError, match=words):
+        variants.candidates(replace(QUICK, tuning=replace(TUNING, **values)))
+
+
+def test_only_a_choice_other_than_the_presets_own_is_trained():
+    preset = replace(QUICK, tuning=TUNING)
+    assert [(job.arm, job.seed, job.change) for job in graph.tuned(preset)] == [("c", k, "alpha=3.0") for k in (0, 1)]
+    both = replace(TUNING, chosen=Chosen(c=1.0, adv_c=3.0))
+    assert [v.name for v in variants.tuned(replace(preset, tuning=both))] == ["adv+c, alpha 3"]
+    assert variants.tuned(replace(preset, tuning=replace(TUNING, chosen=Chosen()))) == []
+
+
 @pytest.mark.parametrize("preset", [SMOKE, LOCAL], ids=lambda preset: preset.name)
 def test_the_graph_trains_what_the_notebooks_ask_for(preset):
     kinds = {
-        "02_training": variants.lengths,
-        "03_continuity": variants.ablations,
-        "04_semantic_features": variants.contexts,
-        "05_robustness": variants.frontier,
+        "02_training": (variants.lengths, variants.tuned),
+        "03_continuity": (variants.ablations, variants.candidates, variants.tuned),
+        "04_semantic_features": (variants.contexts,),
+        "05_robustness": (variants.frontier, variants.tuned),
     }
-    for notebook, kind in kinds.items():
+    for notebook, wanted in kinds.items():
         planned = {
             _settings(preset, job.arm, job.seed, dict(job.changes)) for job in graph.training_jobs(preset, notebook)
         }
-        for v in kind(preset):
-            assert {_settings(preset, v.arm, seed, v.changes) for seed in range(v.seeds)} <= planned, v.name
+        for v in [v for kind in wanted for v in kind(preset)]:
+            seeds = [(v.first or 0) + k for k in range(v.seeds)]
+            assert {_settings(preset, v.arm, seed, v.changes) for seed in seeds} <= planned, v.name
 
 
 def _settings(preset, arm, seed, changes) -> str:
@@ -103,6 +153,10 @@ def _settings(preset, arm, seed, changes) -> str:
         (Lengths, {"epochs": (4, 4)}, "distinct"),
         (Lengths, {"tolerance": 0.0}, "tolerance"),
         (Frontier, {"betas": (0.0,)}, "betas"),
+        (Tuning, {"alphas": (1.0, 1.0)}, "alphas must be distinct"),
+        (Tuning, {"lambdas": (0.0,)}, "lambdas must be distinct and above 0"),
+        (Tuning, {"alphas": (1.0, 3.0), "chosen": Chosen(adv_c=2.0)}, "2 is none of the candidates"),
+        (Tuning, {"epochs": 0}, "epochs must be at least 1"),
     ],
 )
 def test_impossible_settings_are_refused(group, values, words):
