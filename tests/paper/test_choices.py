@@ -33,6 +33,12 @@ def test_every_open_choice_has_a_row(page):
     assert re.findall(r"^\| (\d+) \| [^|]+ \| .+ \| .+ \| .+ \|$", ours, flags=re.M) == decided
 
 
+def test_no_decision_stands_twice():
+    text = (paths.root() / "docs" / "decisions.md").read_text(encoding="utf-8")
+    titles = re.findall(r"^- \*\*(.+?)\*\*", text, flags=re.M)
+    assert len(titles) > 50 and not [title for title in titles if titles.count(title) > 1]
+
+
 def test_on_images_where_the_answer_is_known():
     """Flat images, half of them at 0.2 and half at 0.6: closed forms for what has one."""
     x = torch.full((4, 3, 32, 32), 0.2)
