@@ -14,19 +14,14 @@ import torch
 from torch import Generator, nn
 
 from .. import datasets, distributed, losses, models, training
-from . import devices, monitoring, paths, store, weights
+from . import devices, monitoring, paths, shelf, store, weights
 from .images import source_of, split_of
 from .measurements import Measurement
 from .presets import Preset, changed
+from .shelf import RECORD
 from .strict import SettingsError, nearest
 
-_WEIGHTS, _HISTORY, _SETTINGS, RECORD, _CHECKPOINT = (
-    "weights.safetensors",
-    "history.csv",
-    "settings.json",
-    "record.json",
-    "checkpoint.json",
-)
+_WEIGHTS, _HISTORY, _SETTINGS, _CHECKPOINT = "weights.safetensors", "history.csv", "settings.json", "checkpoint.json"
 
 _HOW = ("monitor", "workers", "compile")  # settings of training that do not determine the weights
 
@@ -77,14 +72,12 @@ def trained(preset: Preset, arm: str, seed: int, *, device: str | None = None, *
 
     Under `torchrun` the processes train it together, and the first one alone looks for files and writes them.
     """
-    from . import published
-
     preset, arm, changes, start = _resolved(preset, arm, seed, changes)
     device = devices.of(preset, device)
     data, settings, key, folder = _named(preset, arm, seed, start)
     lock = store.locked(paths.runs() / "locks" / f"{key}.lock")
     with distributed.joined(device) as world, lock if world.first else nullcontext():
-        if world.agree(lambda: not (folder / RECORD).is_file() and not published.fetch(folder)):
+        if world.agree(lambda: not (folder / RECORD).is_file() and not shelf.fetch(folder)):
             with devices.threads(preset.threads):
                 _train(preset, arm, seed, data, settings, folder, device, start)
         record = world.agree(lambda: _verified(folder, settings))

@@ -11,6 +11,7 @@ from semcont.paper import cards, paths, published, robustness, runs
 from semcont.paper.measurements import measurement
 from semcont.paper.presets import load_preset
 from semcont.paper.runs import measured, trained
+from semcont.paper.shelf import MEASURED, fetch
 from semcont.paper.store import BrokenStore
 from semcont.paper.strict import SettingsError
 
@@ -56,7 +57,7 @@ def test_what_was_measured_is_one_archive_the_same_whenever_it_is_written(shelf)
     first = trained(SMOKE, "base", 0)
     measured(first, one)
     published.publish(SMOKE)
-    archive = paths.checkpoints() / "smoke" / first.folder.name / published.MEASURED
+    archive = paths.checkpoints() / "smoke" / first.folder.name / MEASURED
     before, stamp = archive.read_bytes(), archive.stat().st_mtime_ns
     for file in (first.folder / "measured").iterdir():
         file.touch()
@@ -68,7 +69,7 @@ def test_tables_that_show_pictures_are_published_of_bundled_data_alone(shelf, mo
     first = trained(SMOKE, "base", 0)
     for function in (one, map_of_an_image):
         measured(first, function)
-    archive = paths.checkpoints() / "smoke" / first.folder.name / published.MEASURED
+    archive = paths.checkpoints() / "smoke" / first.folder.name / MEASURED
     published._pack(first.folder / "measured", archive, bundled=True)
     assert len(zipfile.ZipFile(archive).namelist()) == 4
     published._pack(first.folder / "measured", archive, bundled=False)
@@ -79,7 +80,7 @@ def test_an_archive_that_is_cut_or_names_a_path_is_refused(shelf):
     first = trained(SMOKE, "base", 0)
     measured(first, one)
     published.publish(SMOKE)
-    archive = paths.checkpoints() / "smoke" / first.folder.name / published.MEASURED
+    archive = paths.checkpoints() / "smoke" / first.folder.name / MEASURED
     whole = archive.read_bytes()
     archive.write_bytes(whole[:-30])
     shelf("second")
@@ -127,7 +128,7 @@ COMMITTED = sorted(paths.checkpoints().glob("*/*.md"))
 @pytest.mark.parametrize("page", COMMITTED, ids=lambda page: f"{page.parent.name}/{page.stem}")
 def test_committed_cards_are_in_step_and_their_weights_load(page, tmp_path):
     folder = tmp_path / page.stem
-    assert published.fetch(folder)
+    assert fetch(folder)
     assert cards.card(folder, load_preset(page.parent.name)) == page.read_text(encoding="utf-8")
     arm, seed = re.match(r"(.+)-s(\d+)-", page.stem).groups()
     network = published.network(page.parent.name, arm, int(seed))
