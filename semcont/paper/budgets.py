@@ -16,20 +16,8 @@ TARGETS = {
 }
 """What section 4.6 can carry networks over to, and a short name of each."""
 
-ABLATIONS: dict[str, dict[str, Any]] = {
-    "detach": {"detach": True},
-    "two-pass": {"two_pass": True},
-    "mean": {"reduction": "mean"},
-    "cosine": {"distance": "cosine"},
-    "kl": {"distance": "kl"},
-    "no-hue": {"use_hue": False},
-    "term zero": {"alpha": 0.0, "forward_both": True},
-}
-"""What may be changed in an arm with the constraint, all else equal. "term zero" is the control for BatchNorm: x' goes
-through the network and has no weight."""
 
-
-def _at_least(group, least: float, *names: str) -> None:
+def at_least(group, least: float, *names: str) -> None:
     """Raise `ValueError` for a key of `group` below `least`; None, for all there are, passes."""
     for name in names:
         value = getattr(group, name)
@@ -49,8 +37,8 @@ class Discontinuity:
     )
 
     def __post_init__(self) -> None:
-        _at_least(self, 2, "per_class")  # one may be the image itself
-        _at_least(self, 1, "originals", "embedded")
+        at_least(self, 2, "per_class")  # one may be the image itself
+        at_least(self, 1, "originals", "embedded")
 
     def changes(self) -> dict[str, Any]:
         """The changes that make section 2's network of `base`: none, or those to a network as ImageNet made it."""
@@ -69,8 +57,8 @@ class Gradients:
     maps: int = 4  # test images whose single pixels are shown
 
     def __post_init__(self) -> None:
-        _at_least(self, 2, "images")
-        _at_least(self, 1, "maps")
+        at_least(self, 2, "images")
+        at_least(self, 1, "maps")
         if not self.step > 0:
             raise ValueError(f"step must be above 0, not {self.step!r}")
 
@@ -87,8 +75,8 @@ class Continuity:
     path_points: int = 65  # strengths from level -4 to level 4
 
     def __post_init__(self) -> None:
-        _at_least(self, 1, "alpha_seeds")
-        _at_least(self, 0, "path_images")
+        at_least(self, 1, "alpha_seeds")
+        at_least(self, 0, "path_images")
         if self.path_points < 3 or self.path_points % 2 == 0:  # odd, so that the middle one is the image itself
             raise ValueError(f"path_points must be an odd number of at least 3, not {self.path_points}")
         if len(set(self.alphas)) < 2 or min(self.alphas) < 0:
@@ -110,7 +98,7 @@ class Features:
     context_seeds: int = 0  # networks trained on PhotoDigits' backgrounds alone; 0 for none
 
     def __post_init__(self) -> None:
-        _at_least(self, 0, "context_seeds")
+        at_least(self, 0, "context_seeds")
 
 
 @dataclass(frozen=True)
@@ -137,8 +125,8 @@ class Audit:
 
     def __post_init__(self) -> None:
         counts = ("images", "whole_images", "grid_images", "transfer_images", "eps_images", "finetune_epochs")
-        _at_least(self, 0, *counts)
-        _at_least(self, 1, "steps", "restarts", "full_seeds", "far", "variant_seeds")
+        at_least(self, 0, *counts)
+        at_least(self, 1, "steps", "restarts", "full_seeds", "far", "variant_seeds")
         if self.whole_images > self.images or self.grid_images > (self.images or self.grid_images):
             raise ValueError(
                 f"whole_images and grid_images must be at most images, {self.images}, not {self.whole_images} and "
@@ -177,7 +165,7 @@ class Robustness:
     audit: Audit = field(default_factory=Audit)  # the full one
 
     def __post_init__(self) -> None:
-        _at_least(self, 1, "images", "curve_images", "audit_images", "audit_steps", "audit_restarts", "audit_far")
+        at_least(self, 1, "images", "curve_images", "audit_images", "audit_steps", "audit_restarts", "audit_far")
         if not self.eps or min(self.eps) < 0 or max(self.eps) > 255:
             raise ValueError(f"eps must be radii from 0 to 255, at least one, not {list(self.eps)}")
         if any(epochs < 1 for epochs in self.lengths):
@@ -202,10 +190,10 @@ class Interpretability:
     mosaics: int = 0  # of four test images each, per seed; 0: none
 
     def __post_init__(self) -> None:
-        _at_least(self, 1, "images", "rows", "steps", "samples", "superpixels", "paired_seeds")
-        _at_least(self, 1, "sensitivity_draws", "infidelity_patches")
-        _at_least(self, 2, "curve_steps")
-        _at_least(self, 0, "paired_images", "mosaics")
+        at_least(self, 1, "images", "rows", "steps", "samples", "superpixels", "paired_seeds")
+        at_least(self, 1, "sensitivity_draws", "infidelity_patches")
+        at_least(self, 2, "curve_steps")
+        at_least(self, 0, "paired_images", "mosaics")
         if not self.sensitivity_radius > 0:
             raise ValueError(f"sensitivity_radius must be above 0, not {self.sensitivity_radius!r}")
 
@@ -229,8 +217,8 @@ class Transfer:
                 raise ValueError(f"targets: unknown target {target!r}{nearest(target, TARGETS)}")
         if not self.targets or len(set(self.targets)) != len(self.targets):
             raise ValueError(f"targets must be distinct and at least one, not {list(self.targets)}")
-        _at_least(self, 1, "train", "test", "epochs", "faces_epochs", "repeats")
-        _at_least(self, 2, "folds")
+        at_least(self, 1, "train", "test", "epochs", "faces_epochs", "repeats")
+        at_least(self, 2, "folds")
         if not self.lr > 0:
             raise ValueError(f"lr must be above 0, not {self.lr!r}")
 
@@ -253,106 +241,10 @@ class Fairness:
     biased_seeds: int | None = None  # networks per arm on these; None for as many as the arms get
 
     def __post_init__(self) -> None:
-        _at_least(self, 1, "train", "test", "epochs", "seeds", "hue_seeds")
-        _at_least(self, 1, "biased_train", "biased_test", "biased_epochs", "biased_seeds")
+        at_least(self, 1, "train", "test", "epochs", "seeds", "hue_seeds")
+        at_least(self, 1, "biased_train", "biased_test", "biased_epochs", "biased_seeds")
         if len(set(self.hues)) != len(self.hues) or not set(self.hues) <= {0, 1, 2, 3, 4}:
             raise ValueError(f"hues must be different levels from 0 to 4, not {list(self.hues)}")
-
-
-@dataclass(frozen=True)
-class Controls:
-    """What the constraint adds beyond its controls, and the constraint in other forms (notebook 03)."""
-
-    beyond: bool = False  # the table of paired differences between an arm and its control
-    ablations: tuple[str, ...] = ()  # names of `ABLATIONS`
-    ablated: tuple[str, ...] = ("c",)  # the arms that they change
-    seeds: int = 3  # of each
-
-    def __post_init__(self) -> None:
-        _at_least(self, 1, "seeds")
-        for name in self.ablations:
-            if name not in ABLATIONS:
-                raise ValueError(f"ablations: there is no {name!r}, only {', '.join(ABLATIONS)}")
-
-
-@dataclass(frozen=True)
-class Lengths:
-    """Training length as a control (notebook 02): each length is a training of its own, with its own schedule."""
-
-    epochs: tuple[int, ...] = ()  # at least five to see a curve; none: no such trainings
-    arms: tuple[str, ...] = ("base", "c", "adv", "adv+c")
-    seeds: int = 3
-    tolerance: float = (
-        1.0  # percentage points: levelled off where the last doubling changes validation accuracy by less
-    )
-    worst: bool = False  # also the worst case over the audit's attacks
-
-    def __post_init__(self) -> None:
-        _at_least(self, 1, "seeds")
-        if any(epochs < 1 for epochs in self.epochs) or len(set(self.epochs)) != len(self.epochs):
-            raise ValueError(f"epochs must be distinct numbers of at least 1, not {list(self.epochs)}")
-        if not self.tolerance > 0:
-            raise ValueError(f"tolerance must be above 0 points, not {self.tolerance!r}")
-
-
-@dataclass(frozen=True)
-class Frontier:
-    """The plane of clean against attacked accuracy (notebook 05): who else buys the same trade; none: no such plane."""
-
-    alphas: tuple[float, ...] = ()  # of adv+c
-    betas: tuple[float, ...] = ()  # of trades
-    eps: tuple[float, ...] = ()  # of adv, in 1/255; its step grows with it
-    arms: tuple[str, ...] = ()  # further arms, as they are
-    seeds: int = 3
-    worst: bool = False  # also the worst case over the audit's attacks
-
-    def __post_init__(self) -> None:
-        _at_least(self, 1, "seeds")
-        for name in ("alphas", "betas", "eps"):
-            if any(value <= 0 for value in getattr(self, name)):
-                raise ValueError(f"{name} must be above 0, not {list(getattr(self, name))}")
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """What the rule of `Tuning` picked, written down because the graph has to know it; None: still open."""
-
-    c: float | None = None
-    adv_c: float | None = None  # of adv+c
-
-    def by_arm(self) -> dict[str, float | None]:
-        """The alpha of each arm that is tuned."""
-        return {"c": self.c, "adv+c": self.adv_c}
-
-
-@dataclass(frozen=True)
-class Tuning:
-    """Weights chosen on validation images (notebook 03), on data and a seed that are never reported; none: not tried.
-
-    `adv+c` takes the alpha with the highest validation accuracy under `evaluation`; `c` the largest whose clean
-    validation accuracy is within `tolerance` of base's; `squeeze` the lambda whose mean DS is nearest, as a ratio, to
-    that of `c` at the preset's alpha. Of equals the smaller weight.
-    """
-
-    alphas: tuple[float, ...] = ()  # candidates of c and of adv+c
-    lambdas: tuple[float, ...] = ()  # candidates of squeeze, whose weight in the arms stays constraint.squeeze
-    data_seed: int = 1  # of the candidates' images
-    seed: int = 100  # of the candidates' training
-    epochs: int | None = None  # of the candidates; None for as many as the arms get
-    tolerance: float = 1.0  # percentage points of clean accuracy that c may lose
-    seeds: int = 3  # of the networks at the chosen alphas
-    chosen: Chosen = field(default_factory=Chosen)
-
-    def __post_init__(self) -> None:
-        _at_least(self, 0, "data_seed", "seed", "tolerance")
-        _at_least(self, 1, "epochs", "seeds")
-        for name in ("alphas", "lambdas"):
-            values = getattr(self, name)
-            if any(value <= 0 for value in values) or len(set(values)) != len(values):
-                raise ValueError(f"{name} must be distinct and above 0, not {list(values)}")
-        for value in self.chosen.by_arm().values():
-            if value is not None and value not in self.alphas:
-                raise ValueError(f"chosen: {value:g} is none of the candidates {list(self.alphas)}")
 
 
 @dataclass(frozen=True)
@@ -362,4 +254,4 @@ class Ledger:
     noise_images: int = 0  # test images of the joint bootstrap over images; 0 for none
 
     def __post_init__(self) -> None:
-        _at_least(self, 0, "noise_images")
+        at_least(self, 0, "noise_images")

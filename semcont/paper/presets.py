@@ -11,19 +11,16 @@ from ..training import Recipe, option
 from . import paths
 from .budgets import (
     Continuity,
-    Controls,
     Discontinuity,
     Fairness,
     Features,
-    Frontier,
     Gradients,
     Interpretability,
     Ledger,
-    Lengths,
     Robustness,
     Transfer,
-    Tuning,
 )
+from .budgets_beyond import Controls, Frontier, Lengths, Tuning
 from .strict import SettingsError, build, convert, nearest, read_yaml
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from .. import losses
-from .budgets import ABLATIONS
+from .budgets_beyond import ABLATIONS
 from .measurements import Measurement
 from .presets import Preset, changed
 from .runs import plan

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from semcont.paper import continuity, controls, paired, plots, robustness, tempered
-from semcont.paper.budgets import Controls
+from semcont.paper.budgets_beyond import Controls
 from semcont.paper.paired import Contrast
 from semcont.paper.presets import load_preset
 from semcont.paper.runs import measured, predict, trained

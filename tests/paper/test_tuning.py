@@ -9,7 +9,7 @@ import pytest
 
 from semcont import distance_score
 from semcont.paper import claims, findings, graph, paths, runs, sidebyside, tuning, variants
-from semcont.paper.budgets import Chosen, Tuning
+from semcont.paper.budgets_beyond import Chosen, Tuning
 from semcont.paper.evidence import TUNED, evidence
 from semcont.paper.presets import changed, load_preset
 from semcont.paper.runs import measured, predict, trained

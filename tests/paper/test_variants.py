@@ -5,7 +5,8 @@ from dataclasses import asdict, replace
 import pytest
 
 from semcont.paper import graph, variants
-from semcont.paper.budgets import ABLATIONS, Chosen, Controls, Features, Frontier, Lengths, Tuning
+from semcont.paper.budgets import Features
+from semcont.paper.budgets_beyond import ABLATIONS, Chosen, Controls, Frontier, Lengths, Tuning
 from semcont.paper.presets import changed, differing, load_preset
 from semcont.paper.runs import plan, split_of
 from semcont.paper.strict import SettingsError
