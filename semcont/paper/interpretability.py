@@ -13,7 +13,7 @@ from torch import nn
 
 from . import attributions, directions, statistics
 from .directions import Direction
-from .evidence import evidence
+from .evidence import absent, evidence
 from .measurements import measurement
 from .presets import Preset
 from .runs import predict
@@ -216,14 +216,15 @@ def summary(*tables: pd.DataFrame) -> pd.DataFrame:
 
 
 def measures(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """What the ledger reads of a `summary`: each measure of `PAPER` that it holds. Without masks there is no energy."""
+    """What the ledger reads of a `summary`: each measure of `PAPER`. Without masks there is no energy."""
     known = set(zip(table["explanation"], table["measure"], strict=True))
     return {
         f"{explanation}_{measure}": evidence(
             table, "value", explanation=explanation, measure=measure, weights="trained"
         )
-        for explanation, measure in PAPER
         if (explanation, measure) in known
+        else absent("the images have no masks of their objects")
+        for explanation, measure in PAPER
     }
 
 

@@ -60,12 +60,21 @@ def frontier(preset: Preset) -> list[Variant]:
     The step of adv's attack grows with its radius, so that it reaches as far.
     """
     own, attack = preset.frontier, preset.attack
-    points = [("adv+c", f"alpha {value:g}", {"alpha": value}) for value in own.alphas]
+    points = [("adv+c", _alpha(value), {"alpha": value}) for value in own.alphas]
     points += [("trades", f"beta {value:g}", {"beta": value}) for value in own.betas]
     steps = {value: attack.step_size * value / attack.eps for value in own.eps}
     points += [("adv", f"eps {value:g}", {"eps": value, "step_size": step}) for value, step in steps.items()]
     points += [(arm, "", {}) for arm in own.arms]
     return [Variant(f"{arm}, {text}" if text else arm, arm, changes, own.seeds) for arm, text, changes in points]
+
+
+def _alpha(value: float) -> str:
+    return f"alpha {value:g}"
+
+
+def at_alpha(arm: str, value: float) -> str:
+    """What `frontier` calls an arm at a weight of the constraint."""
+    return f"{arm}, {_alpha(value)}"
 
 
 def measured(section, variants: Sequence[Variant], function: Measurement, **settings: Any) -> pd.DataFrame:
