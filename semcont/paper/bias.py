@@ -73,7 +73,7 @@ def evidence_of(table: pd.DataFrame) -> dict[str, Any]:
     return {name: evidence(table, "accuracy", unit="share", variant="", group=group) for name, group in groups.items()}
 
 
-@measurement(version=1)
+@measurement(version=2)
 def by_group(run: Run) -> pd.DataFrame:
     """Accuracy in the test, over all images, in each group of a label and an ink, and in the worst of the four.
 

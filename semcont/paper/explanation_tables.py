@@ -57,13 +57,18 @@ def _summary(part: pd.DataFrame, measure: str) -> dict[str, float]:
         low, high = statistics.bootstrap(value, groups, statistic=_medians)
         middle = {"value": np.median(value), "n": len(part), "low": low, "high": high, "base": np.median(base)}
         return middle | {"difference": middle["value"] - middle["base"]} | unpaired
-    own, difference = statistics.mean(value, groups), statistics.mean(value - base, groups)
+    own, difference = _mean(value, groups, measure), statistics.mean(value - base, groups)
     return (
         {"value": own.pop("mean")}
         | own
         | {"base": base.mean(), "difference": difference["mean"]}
         | {"difference_low": difference["low"], "difference_high": difference["high"]}
     )
+
+
+def _mean(value: np.ndarray, groups: np.ndarray, measure: str) -> dict[str, float]:
+    """Mean and interval; of the pointing game, where every image may be a hit, as of a share."""
+    return (statistics.share if "pointing" in measure else statistics.mean)(value, groups)
 
 
 def _medians(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -136,7 +141,7 @@ def side_by_side(values: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
     both = both[both.groupby(keys)["arm"].transform("nunique") == 2]
     rows = []
     for (arm, seed, method, measure), part in both.groupby(["arm", "seed", "method", "measure"], sort=False):
-        found = statistics.mean(part["value"], part["group"].to_numpy())
+        found = _mean(part["value"].to_numpy(), part["group"].to_numpy(), measure)
         about = {"arm": arm, "seed": seed, "method": method, "measure": measure, "value": found.pop("mean")}
         rows.append(about | found)
     return pd.DataFrame(rows)

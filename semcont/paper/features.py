@@ -158,7 +158,7 @@ def cues(run: Run, *, images: int | None = None) -> pd.DataFrame:
         if test == "conflict":
             found |= {"follows": (answers == context).astype(np.float64), "loss": standard - right}
         for name, values in found.items():
-            summary = statistics.mean(values, groups)
+            summary = (statistics.mean if name == "loss" else statistics.share)(values, groups)
             row = {"test": test, "measure": name, "value": summary.pop("mean"), **summary}
             rows.append(row | {"cue": float((context == labels).mean())})
     return pd.DataFrame(rows, columns=["test", "measure", "value", "n", "low", "high", "cue"])

@@ -68,7 +68,7 @@ def _row(eps: float, step_size: float, steps: int, **others: Any) -> dict[str, A
 # --- measurements ----------------------------------------------------------------------------------------------------
 
 
-@measurement(version=1)
+@measurement(version=2)
 def by_attack(run, *, attacks: Attacks, images: int | None = None, within: float | None = None) -> pd.DataFrame:
     """Accuracy on the first `images` test images (None: all) under each attack: one row each.
 
@@ -99,7 +99,7 @@ def _survivors(network, x: Tensor, y: Tensor, row: dict[str, Any], seed: int) ->
     return attacks.survivors(network, x, y, seed=seed, **(row | pixels))
 
 
-@measurement(version=1)
+@measurement(version=2)
 def by_eps(
     run, *, eps: list[float], steps: int = 10, relative_step: float = 0.25, images: int | None = None
 ) -> pd.DataFrame:
@@ -116,7 +116,7 @@ def by_eps(
     return pd.DataFrame(rows).assign(chance=1 / len(data.classes))
 
 
-@measurement(version=1)
+@measurement(version=2)
 def gradients(run, *, images: int | None = None) -> pd.DataFrame:
     """The share of test images at which the cross-entropy has no gradient at all in float32: there PGD walks blindly.
 

@@ -26,7 +26,7 @@ CONTRASTS = tuple(Contrast("", first, second) for first, second in (*PAIRS, ("ad
 """The pairs whose order is followed over the lengths."""
 
 
-@measurement()
+@measurement(version=2)
 def on_validation(run: Run) -> pd.DataFrame:
     """Accuracy on the validation images, clean and under the preset's evaluation: what the criterion looks at.
 

@@ -110,7 +110,7 @@ def _spaces(section, runs: list[Run]) -> pd.DataFrame:
 # --- one network ------------------------------------------------------------------------------------------------------
 
 
-@measurement(version=1)
+@measurement(version=2)
 def worst(run, *, pgd: list[dict], chain: list[list], eps: float, effort: float) -> pd.DataFrame:
     """Accuracy of one network in the worst case over the attacks that every network gets: one row, as `shared` asks.
 
