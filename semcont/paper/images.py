@@ -7,6 +7,7 @@ of them, the folder's labels are turned into ImageNet's.
 import os
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 
 import torch
 
@@ -23,7 +24,12 @@ _PIECE = 16_384  # pictures of 224 x 224 that a stream decodes at once
 
 def load_data(name: str, split: str, **options) -> ImageSet | Stream:
     """`semcont.load`, with the folder of the study's data where the set is read from files."""
-    return datasets.load(name, split, **options, **({"root": paths.data()} if "root" in datasets.options(name) else {}))
+    return datasets.load(name, split, **(_root(name) | options))
+
+
+def _root(name: str) -> dict[str, Path]:
+    """Where the files of a data set lie, for `semcont.load`; nothing for a set that is made in memory."""
+    return {"root": paths.data()} if "root" in datasets.options(name) else {}
 
 
 def split_of(preset: Preset, split: str, **options) -> ImageSet:
@@ -51,7 +57,8 @@ def _settings(preset: Preset, split: str, options: dict) -> tuple:
     streamed = {"size": data.size, "corrupt": data.corrupt} if "size" in datasets.options(data.name) else {}
     streamed |= {"workers": preset.training.workers} if "workers" in datasets.options(data.name) else {}
     settings |= {name: value for name, value in streamed.items() if value is not None}
-    return tuple(sorted((settings | options).items()))
+    # With the folder, because what is kept in memory is kept under these settings, and SEMCONT_DATA may change.
+    return tuple(sorted((_root(data.name) | settings | options).items()))
 
 
 @lru_cache(maxsize=16)

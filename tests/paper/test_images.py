@@ -1,5 +1,6 @@
 """Images as a preset sees them: streams held in memory, labelled by ImageNet's classes, told apart by origin."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,11 +30,7 @@ def photographs(tmp_path, monkeypatch) -> Path:
                 pixels = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(folder / name, "JPEG")
     monkeypatch.setenv("SEMCONT_DATA", str(tmp_path))
-    for cached in (images._loaded, images._decoded):
-        cached.cache_clear()
-    yield tmp_path
-    for cached in (images._loaded, images._decoded):
-        cached.cache_clear()
+    return tmp_path
 
 
 def _preset(**data):
@@ -48,6 +45,18 @@ def test_what_is_measured_is_held_and_what_is_trained_on_is_streamed(photographs
     monkeypatch.setattr(images, "_PIECE", 7)
     again = images.split_of(_preset(), "test")
     assert torch.equal(held.images, again.images) and torch.equal(held.labels, again.labels)
+
+
+def test_another_folder_in_the_same_process_gives_its_own_images(photographs, tmp_path_factory, monkeypatch):
+    first = images.split_of(_preset(), "test"), images.source_of(_preset(), "train")
+    assert images.split_of(_preset(), "test") is first[0], "kept where nothing changed"
+    other = tmp_path_factory.mktemp("other")
+    shutil.copytree(photographs / "imagenette-224", other / "imagenette-224")
+    (moved,) = (other / "imagenette-224" / "val" / next(iter(IMAGENETTE))).glob("ILSVRC2012_val_*")
+    moved.unlink()
+    monkeypatch.setenv("SEMCONT_DATA", str(other))
+    assert len(images.split_of(_preset(), "test")) == len(first[0]) - 1
+    assert images.source_of(_preset(), "train").folder != first[1].folder
 
 
 def test_more_than_memory_should_hold_is_refused_with_the_key_to_set(photographs, monkeypatch):
