@@ -19,6 +19,10 @@ from .presets import Preset
 LARGEST = 16 * 2**30
 """Bytes of decoded pictures that are held in memory at most: ImageNet's validation set takes half of it."""
 
+COLOURED = 10_000
+"""Pictures of a stream whose mean is taken for the data's mean colour: as many of each class, more than Imagenette has.
+"""
+
 _PIECE = 16_384  # pictures of 224 x 224 that a stream decodes at once
 
 
@@ -80,6 +84,19 @@ def _decoded(name: str, split: str, options: tuple) -> ImageSet:
         return pieces[0]
     joined = {name: torch.cat([getattr(piece, name) for piece in pieces]) for name in ("images", "labels")}
     return replace(pieces[0], **joined)
+
+
+def mean_colour(preset: Preset) -> tuple[float, ...]:
+    """The mean of each channel over the preset's training images, in [0, 1]; of a stream, over its first `COLOURED`."""
+    return _mean_colour(preset.data.name, _settings(preset, "train", {}))
+
+
+@lru_cache(maxsize=8)
+def _mean_colour(name: str, options: tuple) -> tuple[float, ...]:
+    data = _loaded(name, "train", options)
+    if not isinstance(data, ImageSet):
+        data = data.select(slice(COLOURED)).in_memory()
+    return tuple((data.images.double().mean((0, 2, 3)) / 255).tolist())
 
 
 def origins(preset: Preset) -> list[str]:

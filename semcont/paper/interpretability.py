@@ -14,6 +14,7 @@ from torch import nn
 from . import attributions, directions, statistics
 from .directions import Direction
 from .evidence import absent, evidence
+from .images import mean_colour
 from .measurements import measurement
 from .presets import Preset
 from .runs import predict
@@ -172,12 +173,12 @@ def _explained(run, network: nn.Module, data, *, method: str, baseline: str = "b
 
 
 def colour_of(run, baseline: str) -> tuple[float, ...]:
-    """Black, or the mean colour of the training images, in [0, 1]."""
+    """Black, or the mean colour of the training images (`images.mean_colour`), in [0, 1]."""
     if baseline == "black":
         return (0.0, 0.0, 0.0)
     if baseline != "mean":
         raise ValueError(f"baseline must be 'black' or 'mean', not {baseline!r}")
-    return tuple((run.images("train").images.double().mean((0, 2, 3)) / 255).tolist())
+    return mean_colour(run.preset)
 
 
 def _fresh(run) -> nn.Module:

@@ -59,6 +59,20 @@ def test_another_folder_in_the_same_process_gives_its_own_images(photographs, tm
     assert images.source_of(_preset(), "train").folder != first[1].folder
 
 
+def test_the_mean_colour_takes_few_pictures_of_a_stream_and_all_of_a_set_in_memory(photographs, monkeypatch):
+    whole = images.source_of(_preset(), "train").in_memory().images
+    assert images.mean_colour(_preset()) == pytest.approx((whole.double().mean((0, 2, 3)) / 255).tolist(), abs=1e-12)
+    images._mean_colour.cache_clear()
+    monkeypatch.setattr(images, "COLOURED", 4)
+    monkeypatch.setattr(images, "LARGEST", 0)  # all of them would be refused
+    expected = (whole[:4].double().mean((0, 2, 3)) / 255).tolist()
+    assert images.mean_colour(_preset()) == pytest.approx(expected, abs=1e-12)
+    images._mean_colour.cache_clear()
+    bundled = images.split_of(SMOKE, "train").images
+    assert len(bundled) > images.COLOURED
+    assert images.mean_colour(SMOKE) == tuple((bundled.double().mean((0, 2, 3)) / 255).tolist())
+
+
 def test_more_than_memory_should_hold_is_refused_with_the_key_to_set(photographs, monkeypatch):
     monkeypatch.setattr(images, "LARGEST", 1000)
     with pytest.raises(paths.UserError, match=r"imagenette: the 20 pictures of test .* set data.test in the preset"):
