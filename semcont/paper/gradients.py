@@ -19,7 +19,7 @@ from .continuity import PAIRS
 from .directions import caution
 from .measurements import measurement
 from .presets import Preset
-from .runs import Run, objective_of
+from .runs import Run, weight_of
 
 MEASURES = {
     "gradient_norm": "norm of dF/dx",
@@ -53,7 +53,7 @@ def arms(preset: Preset) -> pd.DataFrame:
     for arm in preset.arms:
         kind = ARMS[arm]
         third = "-" if kind.weight is None else kind.distance.replace("squared_l2", "DS")
-        weights = {"a": kind.a, "b": kind.b, "alpha": objective_of(preset, arm).weight}
+        weights = {"a": kind.a, "b": kind.b, "alpha": weight_of(preset, arm)}
         rows.append({"arm": arm, "P": kind.perturbation} | weights | {"D": third})
     return pd.DataFrame(rows)
 
@@ -73,8 +73,8 @@ def terms(runs: Sequence[Run]) -> pd.DataFrame:
     """The parts of Eq. 5 in the last epoch, already weighted (NaN: not computed), their sum, and the reported loss."""
     rows = []
     for run in runs:
-        last, objective = run.history.iloc[-1], objective_of(run.preset, run.arm)
-        weights = {"ce": objective.arm.a, "ce_prime": objective.arm.b, "distance": objective.weight}
+        last, kind = run.history.iloc[-1], ARMS[run.arm]
+        weights = {"ce": kind.a, "ce_prime": kind.b, "distance": weight_of(run.preset, run.arm)}
         parts = {name: weight * float(last[name]) if weight else float("nan") for name, weight in weights.items()}
         total = {"sum": np.nansum(list(parts.values())), "loss": float(last["loss"])}
         rows.append({"arm": run.arm, "seed": run.seed} | parts | total)

@@ -119,8 +119,7 @@ def _resolved(preset: Preset, arm: str, seed: int, changes: dict) -> tuple[Prese
     if start is not None and not isinstance(start, Run):
         raise SettingsError(f"start must be a run, not {start!r}")
     preset = changed(preset, changes)
-    weight = losses.ARMS[arm].weight
-    if weight and getattr(preset.constraint, weight) == 0 and not preset.constraint.forward_both:
+    if losses.ARMS[arm].weight and weight_of(preset, arm) == 0 and not preset.constraint.forward_both:
         arm = losses.plain_arm(arm)
     return preset, arm, changes, start
 
@@ -152,6 +151,12 @@ def _settings(group) -> dict[str, Any]:
     return {
         f.name: values[f.name] for f in fields(group) if not (f.metadata.get("option") and values[f.name] == f.default)
     }
+
+
+def weight_of(preset: Preset, arm: str) -> float:
+    """The weight of an arm's third term, under whatever name the preset has it; 0 where there is none."""
+    name = losses.ARMS[arm].weight
+    return getattr(preset.constraint, name) if name else 0.0
 
 
 def objective_of(preset: Preset, arm: str, network: nn.Module | None = None) -> losses.Objective:
