@@ -112,7 +112,7 @@ def _share(correct: torch.Tensor, groups: torch.Tensor) -> dict[str, float]:
 
 def label(arm: str, variant: str) -> str:
     """A network's name in tables: the arm, with its variant; the oracle without its arm."""
-    return variant if variant == ORACLE else f"{arm}, {variant}" if variant else arm
+    return variant if variant == ORACLE else fairness.label(arm, variant)
 
 
 def reading(table: pd.DataFrame) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .. import perturbations
 from . import directions, statistics
+from .cells import in_percent
 from .directions import Direction
 from .evidence import absent, evidence
 from .measurements import measurement
@@ -213,26 +214,18 @@ def beside_paper(table: pd.DataFrame, gaps: pd.DataFrame, printed: pd.DataFrame 
     names = {("as drawn", "all"): "test split", ("twins", "red"): "all on red", ("twins", "blue"): "all on blue"}
     for key, rows in table.groupby(["arm", "variant", "view", "ground"], sort=False):
         if key[2:] in names:
-            shown.setdefault(_label(*key[:2]), {})[names[key[2:]]] = _cell(rows, "accuracy")
+            shown.setdefault(label(*key[:2]), {})[names[key[2:]]] = in_percent(rows)
     for key, rows in gaps.groupby(["arm", "variant"], sort=False):
-        shown[_label(*key)]["gap, points"] = _cell(rows, "gap", "{:+.1f}")
+        shown[label(*key)]["gap, points"] = in_percent(rows, "gap", "{:+.1f}")
     for _, row in () if printed is None else printed.iterrows():
         if row["arm"] in shown:
             shown[row["arm"]]["paper, test split"] = f"{row['accuracy']:.2f}"
     return pd.DataFrame.from_dict(shown, orient="index").fillna("–")
 
 
-def _label(arm: str, variant: str) -> str:
+def label(arm: str, variant: str) -> str:
+    """A network's name in tables: the arm, with its variant where it has one."""
     return f"{arm}, {variant}" if variant else arm
-
-
-def _cell(rows: pd.DataFrame, value: str, number: str = "{:.1f}") -> str:
-    """In percent: with its interval for one seed, with the seeds' standard deviation for several."""
-    middle = number.format(rows[value].mean() * 100)
-    if len(rows) > 1:
-        return f"{middle} ± {rows[value].std() * 100:.1f}"
-    low, high = (number.format(rows.iloc[0][bound] * 100) for bound in ("low", "high"))
-    return f"{middle} [{low}, {high}]"
 
 
 def conclusion(table: pd.DataFrame, gaps: pd.DataFrame) -> str:
@@ -256,7 +249,7 @@ def _learnt(row: pd.Series) -> str:
     else:
         told = "the test images do not tell which ground it is better on"
     gap, low, high = (f"{row[name] * 100:+.1f}" for name in ("gap", "low", "high"))
-    return f"- `{_label(row['arm'], row['variant'])}` (seed {row['seed']}): gap {gap} points [{low}, {high}]; {told}."
+    return f"- `{label(row['arm'], row['variant'])}` (seed {row['seed']}): gap {gap} points [{low}, {high}]; {told}."
 
 
 def variants_conclusion(gaps: pd.DataFrame) -> str:
@@ -286,7 +279,7 @@ def describe(table: pd.DataFrame, gaps: pd.DataFrame) -> str:
     for (arm, variant), rows in table[table["view"] == "twins"].groupby(["arm", "variant"], sort=False):
         means = rows.groupby("ground")["accuracy"].mean() * 100
         both = f"{means['red']:.1f} on red, {means['blue']:.1f} on blue"
-        told.append(f"{_label(arm, variant)}: {both}, gap {own[arm, variant]:+.1f}")
+        told.append(f"{label(arm, variant)}: {both}, gap {own[arm, variant]:+.1f}")
     return (
         "Accuracy in percent of each network on the test digits, all of them on a red and all of them on a blue "
         "ground, a row per network, a red and a blue mark with 95 percent intervals; beside them the gap in points. "

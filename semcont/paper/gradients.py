@@ -15,6 +15,7 @@ from torch import Generator, Tensor, nn
 from ..losses import ARMS
 from ..perturbations import LEVELS, perturb
 from . import statistics
+from .arrays import groups_of
 from .continuity import PAIRS
 from .directions import caution
 from .measurements import measurement
@@ -155,7 +156,7 @@ def smoothness(run: Run, *, images: int | None = None, step: float = 2.0, batch:
     values = {name: torch.cat([part[name] for part in found]).double().cpu().numpy() for name in found[0]}
     logits = torch.from_numpy(values.pop("logits"))
     distance, different = (part.numpy() for part in between_classes(logits, data.labels.cpu()))
-    groups = None if data.groups is None else data.groups.cpu().numpy()
+    groups = groups_of(data)
     return _summary(values, distance, different, groups)
 
 

@@ -11,9 +11,9 @@ from torch import Generator, Tensor
 
 from ... import attacks
 from .. import statistics
+from ..arrays import groups_of
 from ..measurements import measurement
 from ..presets import Preset
-from ..robustness import groups_of
 from ..runs import Run, predict, trained
 from ..strict import SettingsError
 
