@@ -13,8 +13,8 @@ import semcont
 
 PACKAGE = Path(semcont.__file__).resolve().parent
 # Each module may import those to its left. `_checks` is under all of them.
-METHOD = ["_checks", "_draws", "datasets", "models", "distributed", "augmentation", "perturbations", "attacks"]
-METHOD += ["losses", "recipe", "feed", "training"]
+METHOD = ["_checks", "_draws", "datasets", "models", "distributed", "augmentation", "perturbations"]
+METHOD += ["attack_losses", "attacks", "losses", "recipe", "feed", "training"]
 HEAVY = ("torchvision", "pandas", "sklearn", "skimage", "scipy", "captum", "matplotlib", "umap", "PIL", "beartype")
 
 

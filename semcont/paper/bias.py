@@ -12,6 +12,7 @@ import torch
 
 from ..datasets import biased
 from . import directions, fairness, statistics
+from .evidence import absent, evidence
 from .measurements import measurement
 from .presets import Preset
 from .runs import Run, predict
@@ -23,6 +24,7 @@ COLOUR_ALONE = biased.AGREES["test"][0] / 100
 """Accuracy in the test of who looks at nothing but the colour."""
 
 FOLLOWS = "follows the colour"
+WORST = "worst group"
 
 
 def changes(preset: Preset, *, grey: bool = False) -> dict[str, Any]:
@@ -63,7 +65,16 @@ def measure(section) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-@measurement(version=1)
+def evidence_of(table: pd.DataFrame) -> dict[str, Any]:
+    """What the ledger reads of `measure`: accuracy in the test and in its worst group, of each arm as it is."""
+    groups = {"biased_accuracy": "all", "biased_worst_group": WORST}
+    if table.empty:
+        none = absent("this preset trains no networks on digits whose colour predicts the label (fairness.biased)")
+        return dict.fromkeys(groups, none)
+    return {name: evidence(table, "accuracy", unit="share", variant="", group=group) for name, group in groups.items()}
+
+
+@measurement(version=2)
 def by_group(run: Run) -> pd.DataFrame:
     """Accuracy in the test, over all images, in each group of a label and an ink, and in the worst of the four.
 
@@ -85,7 +96,7 @@ def by_group(run: Run) -> pd.DataFrame:
             inside = (data.labels == label) & (data.context == ink)
             if inside.any():
                 groups[f"{name}, {colour}"] = _share(right[inside], data.groups[inside])
-    rows |= groups | {"worst group": min(groups.values(), key=lambda row: row["accuracy"])}
+    rows |= groups | {WORST: min(groups.values(), key=lambda row: row["accuracy"])}
     moved = predict(network, biased.exchanged(data.float())).argmax(1) != answer
     rows[FOLLOWS] = _share(moved, data.groups)
     table = pd.DataFrame([{"group": name, "variant": ""} | row for name, row in rows.items()])
@@ -102,7 +113,7 @@ def _share(correct: torch.Tensor, groups: torch.Tensor) -> dict[str, float]:
 
 def label(arm: str, variant: str) -> str:
     """A network's name in tables: the arm, with its variant; the oracle without its arm."""
-    return variant if variant == ORACLE else f"{arm}, {variant}" if variant else arm
+    return variant if variant == ORACLE else fairness.label(arm, variant)
 
 
 def reading(table: pd.DataFrame) -> pd.DataFrame:
@@ -128,7 +139,7 @@ def conclusion(table: pd.DataFrame) -> str:
     known = f"Colour alone gets {COLOUR_ALONE * 100:.0f} % in the test"
     lines = [f"{known}, the digits alone get at most {CEILING * 100:.0f} %.", ""]
     for (arm, variant), row in wide.iterrows():
-        all_, worst, follows = (row[name] * 100 for name in ("all", "worst group", FOLLOWS))
+        all_, worst, follows = (row[name] * 100 for name in ("all", WORST, FOLLOWS))
         told = f"{all_:.1f} % in the test, {row['validation'] * 100:.1f} % on validation images, "
         told += f"{worst:.1f} % in its worst group; {follows:.1f} % of its answers turn with the colour"
         lines.append(f"- `{label(arm, variant)}`: {told}.")
@@ -144,7 +155,7 @@ def conclusion(table: pd.DataFrame) -> str:
 def describe(table: pd.DataFrame) -> str:
     """The alt text of the figure."""
     wide = _means(table) * 100
-    told = [f"{label(*key)} {row['all']:.1f}, worst group {row['worst group']:.1f}" for key, row in wide.iterrows()]
+    told = [f"{label(*key)} {row['all']:.1f}, worst group {row[WORST]:.1f}" for key, row in wide.iterrows()]
     return (
         "A row per network: on the left its accuracy in percent on validation images, in the test, and in the test's "
         "worst group; on the right the share of its answers that turn when red and green are exchanged. In the test: "

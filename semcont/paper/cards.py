@@ -8,6 +8,7 @@ import pandas as pd
 from ..losses import ARMS
 from . import store
 from .presets import Preset
+from .run_files import RECORD, WEIGHTS
 
 _D = {"squared_l2": "DS", "squared_norm": "||F(x)||^2", "kl": "KL(p(x), p(x'))", "cross_entropy": "CE(p(x), p(x'))"}
 _MEASUREMENTS = ("robustness.by_attack", "autoattack.by_part")
@@ -23,7 +24,7 @@ def write(path: Path, folder: Path, preset: Preset) -> None:
 
 def card(folder: Path, preset: Preset) -> str:
     """The card of a run of one of the preset's arms, in Markdown, from the files of the store alone."""
-    record = store.read_json(folder / "record.json", f"delete {folder}")
+    record = store.read_json(folder / RECORD, f"delete {folder}")
     settings = record["settings"]
     arm, seed = settings["arm"], settings["seed"]
     rows = [
@@ -32,7 +33,7 @@ def card(folder: Path, preset: Preset) -> str:
         ("input", "images in [0, 1], (n, 3, 32, 32) or larger; the normaliser is inside"),
         ("data", _data(settings)),
         ("training", _training(settings["training"], settings["attack"])),
-        ("file", f"`{folder.name}/weights.safetensors`, SHA-256 `{record['files']['weights.safetensors'][:16]}...`"),
+        ("file", f"`{folder.name}/{WEIGHTS}`, SHA-256 `{record['files'][WEIGHTS][:16]}...`"),
         ("made", _made(record)),
     ]
     lines = [f"# {preset.name}: {arm}, seed {seed}", "", "| | |", "|---|---|"]

@@ -11,8 +11,8 @@ import pandas as pd
 
 from ..losses import ARMS
 from . import statistics, turning, wording
-from .evidence import TUNED, evidence
-from .findings import Missing, find, find_tuned, gather, pairs
+from .evidence import TUNED, absent, evidence
+from .findings import Missing, NotMade, find, find_tuned, gather, pairs
 from .judging import CASES, Judged, judge_network, judge_training, settle
 from .ledger import OPEN, Claim, load_claims, numbers
 from .presets import Preset, load_preset
@@ -20,6 +20,7 @@ from .presets import Preset, load_preset
 __all__ = [
     "CASES",
     "COLUMNS",
+    "absent",
     "comparisons",
     "describe",
     "describe_forest",
@@ -59,8 +60,8 @@ def judge(preset: str | Preset) -> tuple[pd.DataFrame, pd.DataFrame]:
     by Holm's correction over all primary claims of the ledger for one of these), undecided with the smallest effect
     that so many seeds would have shown. Where training had not levelled off, it is undecided; where it would turn with
     the length of training, the reason says so. A claim about one network or an equation "holds here" or "does not hold
-    here". What no notebook measures, or needs an arm that the preset does not train, is "not tested"; what the records
-    lack is "not run". A tuned alpha is a row of its own.
+    here". What no notebook measures under this preset, or needs an arm that it does not train, is "not tested"; what
+    the records lack is "not run". A tuned alpha is a row of its own.
     """
     settings = preset if isinstance(preset, Preset) else load_preset(preset)
     claims, preset = load_claims(), settings.name
@@ -85,17 +86,25 @@ def _judged(claim: Claim, settings: Preset, family: int) -> Judged:
     """One claim before the correction for several."""
     if not claim.tested:
         return Judged("", "not tested", claim.reason or "")
-    absent = [arm for arm in claim.arms if arm in ARMS and arm not in settings.arms]
-    if absent:
-        many = "the arms" if len(absent) > 1 else "the arm"
-        return Judged("", "not tested", f"needs {many} {' and '.join(absent)}, which this preset does not train")
+    if not settings.reads(claim.notebook):
+        return Judged("", "not tested", f"this preset leaves out {claim.notebook}")
     try:
         found = find(claim, settings.name)
         if claim.kind == "training":
             return judge_training(claim, found, family if claim.primary else 1)
         return judge_network(claim, found)
+    except NotMade as reason:
+        return Judged("", "not tested", str(reason))
     except Missing as missing:
-        return Judged("", "not run", str(missing))
+        untrained = _untrained(claim, settings)
+        return Judged("", "not tested", untrained) if untrained else Judged("", "not run", str(missing))
+
+
+def _untrained(claim: Claim, settings: Preset) -> str:
+    """Which arms of a claim a preset does not train, in words; "" where it trains them all."""
+    arms = [arm for arm in claim.arms if arm in ARMS and arm not in settings.arms]
+    many = "the arms" if len(arms) > 1 else "the arm"
+    return f"needs {many} {' and '.join(arms)}, which this preset does not train" if arms else ""
 
 
 def _corrected(judged: list[tuple[Claim, Judged]]) -> list[tuple[Claim, Judged]]:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from . import features, paired, variants
 from .continuity import PAIRS, seeds
-from .evidence import evidence
+from .evidence import absent, evidence
 from .paired import Contrast
 
 MEASURES = {
@@ -54,9 +54,11 @@ def _kept(table: pd.DataFrame, kind: str) -> pd.DataFrame:
 
 
 def evidence_of(cues: pd.DataFrame) -> dict[str, Any]:
-    """What the ledger reads of `features.cues`; nothing where the images do not say what is context."""
+    """What the ledger reads of `features.cues`, if the images say what is context."""
     if cues.empty:
-        return {}
+        return dict.fromkeys(
+            ("conflict_loss", "background_accuracy"), absent("these images do not say what is object and what context")
+        )
     return {
         "conflict_loss": evidence(cues, "value", unit="share", test="conflict", measure="loss"),
         "background_accuracy": evidence(cues, "value", unit="share", test="background", measure="accuracy"),

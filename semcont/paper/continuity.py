@@ -11,6 +11,7 @@ from ..datasets import ImageSet
 from ..losses import cosine_distance, distance_score, kl
 from ..perturbations import LEVELS, perturb
 from . import statistics
+from .arrays import groups_of, numpy_of
 from .measurements import measurement
 from .runs import Run, predict
 
@@ -50,7 +51,7 @@ def by_level(run: Run, *, images: int | None = None) -> pd.DataFrame:
     takes the first so many.
     """
     data = run.images("test").select(slice(images))
-    network, x, groups = run.model(), data.float(), _numpy(data.groups)
+    network, x, groups = run.model(), data.float(), groups_of(data)
     logits = predict(network, x)
     rows = []
     for perturbation in LEVELS:
@@ -59,7 +60,7 @@ def by_level(run: Run, *, images: int | None = None) -> pd.DataFrame:
                 distances(logits, predict(network, perturb(x, perturbation, level, sign))) for sign in (1, -1)
             )
             plus = {name: _mean(values, groups) for name, values in there.items()}
-            plus["relative_score"] = relative(there["score"], _numpy(logits), _numpy(data.labels), groups)
+            plus["relative_score"] = relative(there["score"], numpy_of(logits), numpy_of(data.labels), groups)
             both = {"score": _mean((there["score"] + back["score"]) / 2, groups)}
             for sign, measures in (("+", plus), ("+-", both)):
                 setting = {"perturbation": perturbation, "level": level, "sign": sign}
@@ -75,14 +76,14 @@ def trade_off(run: Run, *, images: int | None = None) -> pd.DataFrame:
     `between_classes`; `chance` is the accuracy of guessing.
     """
     data = run.images("test").select(slice(images))
-    network, x, groups, labels = run.model(), data.float(), _numpy(data.groups), _numpy(data.labels)
+    network, x, groups, labels = run.model(), data.float(), groups_of(data), numpy_of(data.labels)
     logits = predict(network, x)
-    moved = sum(_numpy(distance_score(logits, predict(network, perturb(x, name, 1)))) for name in LEVELS)
-    accuracy = statistics.accuracy(_numpy(logits.argmax(1)) == labels, groups)
+    moved = sum(numpy_of(distance_score(logits, predict(network, perturb(x, name, 1)))) for name in LEVELS)
+    accuracy = statistics.accuracy(numpy_of(logits.argmax(1)) == labels, groups)
     rows = {
         "accuracy": {"value": accuracy.pop("accuracy"), **accuracy},
         "score": _mean(moved, groups),
-        "relative_score": relative(moved, _numpy(logits), labels, groups),
+        "relative_score": relative(moved, numpy_of(logits), labels, groups),
     }
     chance = 1 / len(data.classes)
     return pd.DataFrame([{"measure": name, **row, "chance": chance} for name, row in rows.items()])
@@ -100,7 +101,7 @@ def distances(logits: Float[Tensor, "n k"], logits_prime: Float[Tensor, "n k"]) 
         "kl": kl(logits, logits_prime),
         "flip": logits.argmax(1) != logits_prime.argmax(1),
     }
-    return {name: _numpy(values).astype(np.float64) for name, values in found.items()}
+    return {name: numpy_of(values).astype(np.float64) for name, values in found.items()}
 
 
 def between_classes(
@@ -142,10 +143,6 @@ def relative(scores: np.ndarray, logits: np.ndarray, labels: np.ndarray, groups:
 def _mean(values: np.ndarray, groups: np.ndarray | None) -> dict[str, float]:
     summary = statistics.mean(values, groups)
     return {"value": summary.pop("mean"), **summary}
-
-
-def _numpy(tensor: Tensor | None) -> np.ndarray | None:
-    return None if tensor is None else tensor.cpu().numpy()
 
 
 # --- reading the tables -----------------------------------------------------------------------------------------------

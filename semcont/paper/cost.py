@@ -124,9 +124,8 @@ def rate_here(preset: Preset, device: str = "auto", steps: int = 4) -> float:
         for attempt in range(2):  # the first one warms up
             network = _network(preset.model, classes, device)
             began = perf_counter()
-            training.fit(
-                network, data, runs.objective_of(preset, arm), recipe, seed=attempt
-            )  # ends in a look at the loss
+            objective = runs.objective_of(preset, arm, network)
+            training.fit(network, data, objective, recipe, seed=attempt)  # ends in a look at the loss
             seconds = perf_counter() - began
     return n * of_arm(preset, arm, one) / seconds
 

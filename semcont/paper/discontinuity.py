@@ -120,7 +120,7 @@ def network(table: pd.DataFrame, origins: Sequence[str] = ()) -> pd.DataFrame:
         for (arm, seed), mine in part.groupby(["arm", "seed"], sort=False):
             about = {"arm": arm, "seed": seed, "origin": origin, "measure": "accuracy"}
             once = mine.drop_duplicates("image")
-            found = statistics.mean(once["predicted"] == once["label"], once["group"].to_numpy())
+            found = statistics.share(once["predicted"] == once["label"], once["group"].to_numpy())
             rows.append(about | {"value": found.pop("mean")} | found)
         events = rates(part)
         events = events[events["perturbation"] == POOLED].rename(columns={"rate": "value"}).assign(origin=origin)
@@ -144,7 +144,7 @@ def rates(table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     keys = ["arm", "seed", "perturbation", "level", "measure"]
     for key, part in long.groupby(keys, sort=False):
-        found = statistics.mean(part["event"].to_numpy(), part["group"].to_numpy())
+        found = statistics.share(part["event"].to_numpy(), part["group"].to_numpy())
         rows.append(dict(zip(keys, key, strict=True)) | {"rate": found.pop("mean")} | found)
     return pd.DataFrame(rows)
 

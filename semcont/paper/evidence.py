@@ -54,6 +54,13 @@ def evidence(
     return {"measure": value, "unit": unit, "by": by, "references": given, "rows": rows}
 
 
+def absent(reason: str) -> dict[str, str]:
+    """In the place of a measure that a preset or its data do not allow, and why: the claims that read it are "not
+    tested" for that reason.
+    """
+    return {"absent": reason}
+
+
 def _where(table: pd.DataFrame, columns: list[str], where: Mapping[str, Any]) -> pd.DataFrame:
     """The rows that `where` keeps, of a table that has the `columns`."""
     for column in (*columns, *where):

@@ -1,10 +1,27 @@
-"""What the measures of attribution maps say (`explanations`): one long table, and its words."""
+"""What the measures of attribution maps say (`explanations`): one long table, its words, and what the ledger reads."""
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from . import directions, statistics
+from .evidence import absent, evidence
 from .explanations import MEASURES, NAMES
+from .presets import Preset
+
+LEDGER = {
+    "pointing": "share",
+    "insertion": "",
+    "deletion": "",
+    "infidelity": "share",
+    "sensitivity": "",
+    "mosaic energy": "",
+}
+"""The measures that reach the ledger, with their units."""
+LEDGER_METHODS = ("ig", "gradcam", "lime")
+"""The cases of each: the paper's three methods. The plain gradient and a second baseline are checks of ours."""
+LEDGER_PAIRS = (("c", "base"), ("adv+c", "adv"), ("adv", "base"), ("adv+c", "c"), ("aug+c", "aug"), ("c", "aug"))
 
 
 def table(values: pd.DataFrame, paired: pd.DataFrame) -> pd.DataFrame:
@@ -40,13 +57,18 @@ def _summary(part: pd.DataFrame, measure: str) -> dict[str, float]:
         low, high = statistics.bootstrap(value, groups, statistic=_medians)
         middle = {"value": np.median(value), "n": len(part), "low": low, "high": high, "base": np.median(base)}
         return middle | {"difference": middle["value"] - middle["base"]} | unpaired
-    own, difference = statistics.mean(value, groups), statistics.mean(value - base, groups)
+    own, difference = _mean(value, groups, measure), statistics.mean(value - base, groups)
     return (
         {"value": own.pop("mean")}
         | own
         | {"base": base.mean(), "difference": difference["mean"]}
         | {"difference_low": difference["low"], "difference_high": difference["high"]}
     )
+
+
+def _mean(value: np.ndarray, groups: np.ndarray, measure: str) -> dict[str, float]:
+    """Mean and interval; of the pointing game, where every image may be a hit, as of a share."""
+    return (statistics.share if "pointing" in measure else statistics.mean)(value, groups)
 
 
 def _medians(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -103,6 +125,64 @@ def conclusion(table: pd.DataFrame) -> str:
 def _list(rows: pd.DataFrame) -> str:
     own = rows.groupby("arm", sort=False)["method"].apply(lambda names: ", ".join(NAMES[name] for name in names))
     return "; ".join(f"`{arm}` by {names}" for arm, names in own.items()) or "none"
+
+
+# --- for the ledger ---------------------------------------------------------------------------------------------------
+
+
+def side_by_side(values: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
+    """Both arms of a pair on the test images that both were measured on: per arm, seed, method and measure a mean.
+
+    Columns: arm, seed, method, measure, value, n, low, high, as in `table`. Every image is one that the two arms, and
+    `base`, classify correctly (`explanations.pairs`). Empty where no seed has such images.
+    """
+    keys = ["seed", "method", "measure", "image"]
+    both = values[values["arm"].isin([first, second])]
+    both = both[both.groupby(keys)["arm"].transform("nunique") == 2]
+    rows = []
+    for (arm, seed, method, measure), part in both.groupby(["arm", "seed", "method", "measure"], sort=False):
+        found = _mean(part["value"].to_numpy(), part["group"].to_numpy(), measure)
+        about = {"arm": arm, "seed": seed, "method": method, "measure": measure, "value": found.pop("mean")}
+        rows.append(about | found)
+    return pd.DataFrame(rows)
+
+
+def evidence_of(values: pd.DataFrame, preset: Preset) -> dict[str, Any]:
+    """What the ledger reads of `explanations.measure`: each of `LEDGER` for each of `LEDGER_PAIRS` that was trained.
+
+    A measure of its own per pair, `pointing_c_base`, because an arm's value depends on the images that it is compared
+    on: an arm that stands in several pairs has a value in each.
+    """
+    found = {}
+    for first, second in LEDGER_PAIRS:
+        if {first, second} <= set(preset.arms):
+            table = side_by_side(values, first, second) if len(values) else values
+            for measure, unit in LEDGER.items():
+                name = f"{measure.replace(' ', '_')}_{first}_{second}"
+                rows = _case_rows(table, measure)
+                why = _why_absent(values, preset, measure)
+                found[name] = evidence(rows, "value", unit=unit, case="method") if len(rows) else absent(why)
+    return found
+
+
+def _case_rows(table: pd.DataFrame, measure: str) -> pd.DataFrame:
+    if table.empty:
+        return table
+    return table[(table["measure"] == measure) & table["method"].isin(LEDGER_METHODS)]
+
+
+def _why_absent(values: pd.DataFrame, preset: Preset, measure: str) -> str:
+    """Why there is no such measure, for the claims that would read it."""
+    if not preset.interpretability.paired_images:
+        return "this preset makes no further measures of maps (interpretability.paired_images)"
+    if measure.startswith("mosaic") and not preset.interpretability.mosaics:
+        return "this preset makes no mosaics (interpretability.mosaics)"
+    if len(values) and measure not in set(values["measure"]):
+        return {
+            "pointing": "the images have no masks of their objects",
+            "mosaic energy": "too few classes that all networks get right to make mosaics of",
+        }.get(measure, "it was not measured")
+    return "there is no test image that both arms and base classify correctly"
 
 
 def describe(table: pd.DataFrame) -> str:

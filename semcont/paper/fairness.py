@@ -13,7 +13,9 @@ from torch import Tensor
 
 from .. import perturbations
 from . import directions, statistics
+from .cells import in_percent
 from .directions import Direction
+from .evidence import absent, evidence
 from .measurements import measurement
 from .presets import Preset
 from .runs import Run, predict
@@ -85,6 +87,18 @@ def by_hue(section) -> tuple[pd.DataFrame, pd.DataFrame]:
         for tables, function in ((accuracies, by_ground), (gaps, gap)):
             tables.append(columns(section.measured(function, runs=runs)).assign(variant=name))
     return pd.concat(accuracies, ignore_index=True), pd.concat(gaps, ignore_index=True)
+
+
+def hue_evidence(table: pd.DataFrame, gaps: pd.DataFrame) -> dict[str, Any]:
+    """What the ledger reads of `by_hue`: accuracy on the test split, and the gap, of `c` and its twin at each level."""
+    if table.empty:
+        none = absent("this preset trains no networks at other levels of the hue (fairness.hues)")
+        return {"hue_accuracy": none, "hue_gap": none}
+    as_drawn = {"view": "as drawn", "ground": "all"}
+    return {
+        "hue_accuracy": evidence(table, "accuracy", unit="share", case="variant", **as_drawn),
+        "hue_gap": evidence(gaps, "gap", unit="share", case="variant"),
+    }
 
 
 # --- measurements -----------------------------------------------------------------------------------------------------
@@ -200,26 +214,18 @@ def beside_paper(table: pd.DataFrame, gaps: pd.DataFrame, printed: pd.DataFrame 
     names = {("as drawn", "all"): "test split", ("twins", "red"): "all on red", ("twins", "blue"): "all on blue"}
     for key, rows in table.groupby(["arm", "variant", "view", "ground"], sort=False):
         if key[2:] in names:
-            shown.setdefault(_label(*key[:2]), {})[names[key[2:]]] = _cell(rows, "accuracy")
+            shown.setdefault(label(*key[:2]), {})[names[key[2:]]] = in_percent(rows)
     for key, rows in gaps.groupby(["arm", "variant"], sort=False):
-        shown[_label(*key)]["gap, points"] = _cell(rows, "gap", "{:+.1f}")
+        shown[label(*key)]["gap, points"] = in_percent(rows, "gap", "{:+.1f}")
     for _, row in () if printed is None else printed.iterrows():
         if row["arm"] in shown:
             shown[row["arm"]]["paper, test split"] = f"{row['accuracy']:.2f}"
     return pd.DataFrame.from_dict(shown, orient="index").fillna("–")
 
 
-def _label(arm: str, variant: str) -> str:
+def label(arm: str, variant: str) -> str:
+    """A network's name in tables: the arm, with its variant where it has one."""
     return f"{arm}, {variant}" if variant else arm
-
-
-def _cell(rows: pd.DataFrame, value: str, number: str = "{:.1f}") -> str:
-    """In percent: with its interval for one seed, with the seeds' standard deviation for several."""
-    middle = number.format(rows[value].mean() * 100)
-    if len(rows) > 1:
-        return f"{middle} ± {rows[value].std() * 100:.1f}"
-    low, high = (number.format(rows.iloc[0][bound] * 100) for bound in ("low", "high"))
-    return f"{middle} [{low}, {high}]"
 
 
 def conclusion(table: pd.DataFrame, gaps: pd.DataFrame) -> str:
@@ -243,7 +249,7 @@ def _learnt(row: pd.Series) -> str:
     else:
         told = "the test images do not tell which ground it is better on"
     gap, low, high = (f"{row[name] * 100:+.1f}" for name in ("gap", "low", "high"))
-    return f"- `{_label(row['arm'], row['variant'])}` (seed {row['seed']}): gap {gap} points [{low}, {high}]; {told}."
+    return f"- `{label(row['arm'], row['variant'])}` (seed {row['seed']}): gap {gap} points [{low}, {high}]; {told}."
 
 
 def variants_conclusion(gaps: pd.DataFrame) -> str:
@@ -264,7 +270,7 @@ def hue_conclusion(gaps: pd.DataFrame) -> str:
         sure = f"in {beyond.sum()} of {len(rows)} networks " if many else "" if beyond.all() else "not "
         told = f"gap {rows['gap'].mean() * 100:+.1f}{spread} points, {sure}beyond the noise of the test images"
         lines.append(f"- `{arm}`, {variant}: {told}.")
-    return "\n".join([*lines, "", "Exploratory: no claim of the paper is judged by it. " + directions.caution(gaps)])
+    return "\n".join([*lines, "", "Exploratory: a stricter reading of ours. " + directions.caution(gaps)])
 
 
 def describe(table: pd.DataFrame, gaps: pd.DataFrame) -> str:
@@ -273,7 +279,7 @@ def describe(table: pd.DataFrame, gaps: pd.DataFrame) -> str:
     for (arm, variant), rows in table[table["view"] == "twins"].groupby(["arm", "variant"], sort=False):
         means = rows.groupby("ground")["accuracy"].mean() * 100
         both = f"{means['red']:.1f} on red, {means['blue']:.1f} on blue"
-        told.append(f"{_label(arm, variant)}: {both}, gap {own[arm, variant]:+.1f}")
+        told.append(f"{label(arm, variant)}: {both}, gap {own[arm, variant]:+.1f}")
     return (
         "Accuracy in percent of each network on the test digits, all of them on a red and all of them on a blue "
         "ground, a row per network, a red and a blue mark with 95 percent intervals; beside them the gap in points. "

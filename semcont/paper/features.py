@@ -17,6 +17,7 @@ from torch import Generator, Tensor
 from ..datasets import ImageSet
 from ..perturbations import shuffle_center, shuffle_tiles, translate_rgb
 from . import statistics, store
+from .arrays import groups_of, numpy_of
 from .continuity import direction, pairs, seeds
 from .measurements import measurement
 from .runs import Run, predict
@@ -92,11 +93,11 @@ def on_destroyed(run: Run, *, kind: str, images: int | None = None) -> pd.DataFr
     "retention"), value, n, low, high, chance; intervals by bootstrap over glyphs.
     """
     data = run.images("test").select(slice(images))
-    network, labels, groups = run.model(), data.labels, _numpy(data.groups)
+    network, labels, groups = run.model(), data.labels, groups_of(data)
     destruction, chance = DESTRUCTIONS[kind], 1 / len(data.classes)
     clean, rows = None, []
     for level in (destruction.intact, *destruction.levels):
-        correct = _numpy(predict(network, destroyed(data, kind, level)).argmax(1) == labels)
+        correct = numpy_of(predict(network, destroyed(data, kind, level)).argmax(1) == labels)
         clean = correct if clean is None else clean
         accuracy = statistics.accuracy(correct, groups)
         measures = {
@@ -150,22 +151,18 @@ def cues(run: Run, *, images: int | None = None) -> pd.DataFrame:
     rows, standard = [], np.empty(0)
     for test, options in CUES.items() if run.preset.data.name == "photodigits" else ():
         data = run.images("test", **options).select(slice(images))
-        labels, context, groups = _numpy(data.labels), _numpy(data.context), _numpy(data.groups)
-        answers = _numpy(predict(run.model(), data).argmax(1))
+        labels, context, groups = numpy_of(data.labels), numpy_of(data.context), groups_of(data)
+        answers = numpy_of(predict(run.model(), data).argmax(1))
         right = (answers == labels).astype(np.float64)
         standard = right if test == "standard" else standard
         found = {"accuracy": right}
         if test == "conflict":
             found |= {"follows": (answers == context).astype(np.float64), "loss": standard - right}
         for name, values in found.items():
-            summary = statistics.mean(values, groups)
+            summary = (statistics.mean if name == "loss" else statistics.share)(values, groups)
             row = {"test": test, "measure": name, "value": summary.pop("mean"), **summary}
             rows.append(row | {"cue": float((context == labels).mean())})
     return pd.DataFrame(rows, columns=["test", "measure", "value", "n", "low", "high", "cue"])
-
-
-def _numpy(tensor: Tensor | None) -> np.ndarray | None:
-    return None if tensor is None else tensor.cpu().numpy()
 
 
 # --- reading the tables -----------------------------------------------------------------------------------------------

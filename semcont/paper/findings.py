@@ -17,6 +17,10 @@ class Missing(LookupError):
     """A claim's evidence is not there; the message says which part."""
 
 
+class NotMade(Missing):
+    """The notebook says that it cannot measure this under the preset; the message says why."""
+
+
 @dataclass(frozen=True)
 class Found:
     """The evidence for one claim: `rows` has columns label, seed, case, value, low, high, n."""
@@ -56,7 +60,8 @@ def gather(preset: str, seed: int = 0, device: str = "auto") -> list[str]:
 def find(claim: Claim, preset: str) -> Found:
     """The measure that a tested claim reads, from its notebook's record under `preset`: the rows of the claim's arms.
 
-    Raises `Missing` and says what is not there: the record, the measure, or an arm.
+    Raises `Missing` and says what is not there: the record, the measure, or an arm; `NotMade` where the notebook itself
+    says that there is no such measure under this preset.
     """
     found = _measure(claim, preset)
     for label in claim.arms:
@@ -93,6 +98,8 @@ def _measure(claim: Claim, preset: str) -> Found:
         raise Missing(f"no record {path.name}: run `semcont run {claim.notebook} preset={preset}`")
     try:
         entry = json.loads(path.read_text(encoding="utf-8"))["results"]["evidence"][claim.metric]
+        if "absent" in entry:
+            raise NotMade(entry["absent"])
         rows = pd.DataFrame(entry["rows"]).reindex(columns=["label", "seed", "case", "value", "low", "high", "n"])
         unit, references = entry["unit"], entry["references"]
     except json.JSONDecodeError:

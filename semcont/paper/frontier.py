@@ -4,11 +4,15 @@ The constraint may buy robustness with clean accuracy. So do a stronger attack i
 beta; a gain over `adv` alone does not say that the constraint is the better way to spend it.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from . import robustness, variants
+from .evidence import absent, evidence
 from .paired import over_seeds
+from .presets import Preset
 
 OURS = "adv+c"
 MEASURES = {"attacked": "accuracy under PGD", "worst": "worst case over attacks"}
@@ -60,27 +64,46 @@ def margin(point: tuple[float, float], rivals: np.ndarray) -> float:
     return float((np.asarray(point) - rivals).max(axis=1).min())
 
 
-def margins(table: pd.DataFrame) -> pd.DataFrame:
-    """`margin` of every adv+c network against all others of the same seed; one row per variant and measure.
-
-    Columns variant, measure, seeds, clean, robust, margin (means over seeds), low, high (t interval over seeds; NaN for
-    one), verdict. Seeds without a rival are left out.
+def by_seed(table: pd.DataFrame) -> pd.DataFrame:
+    """`margin` of every adv+c network against all others of its seed: columns variant, measure, arm, seed, clean,
+    robust, margin. Networks without a rival are left out.
     """
     rows = []
-    for (measure, variant), part in table[table["arm"] == OURS].groupby(["measure", "variant"], sort=False):
-        rivals = table[(table["arm"] != OURS) & (table["measure"] == measure)]
-        found = []
-        for point in part.itertuples():
-            others = rivals[rivals["seed"] == point.seed][["clean", "robust"]].to_numpy()
-            found += [margin((point.clean, point.robust), others)] if len(others) else []
-        if found:
-            summary = over_seeds(found)
-            about = {"variant": variant, "measure": measure, "seeds": summary.pop("n")}
-            about |= {"clean": part["clean"].mean(), "robust": part["robust"].mean()}
-            rows.append(about | {"margin": summary.pop("mean")} | summary)
+    for point in table[table["arm"] == OURS].itertuples():
+        rivals = table[(table["arm"] != OURS) & (table["measure"] == point.measure) & (table["seed"] == point.seed)]
+        if len(rivals):
+            about = {name: getattr(point, name) for name in ("variant", "measure", "arm", "seed", "clean", "robust")}
+            apart = margin((point.clean, point.robust), rivals[["clean", "robust"]].to_numpy())
+            rows.append(about | {"margin": apart})
+    return pd.DataFrame(rows, columns=["variant", "measure", "arm", "seed", "clean", "robust", "margin"])
+
+
+def margins(table: pd.DataFrame) -> pd.DataFrame:
+    """`by_seed` over the seeds; one row per variant and measure.
+
+    Columns variant, measure, seeds, clean, robust, margin (means over seeds), low, high (t interval over seeds; NaN for
+    one), verdict.
+    """
+    rows = []
+    for (measure, variant), part in by_seed(table).groupby(["measure", "variant"], sort=False):
+        summary = over_seeds(part["margin"])
+        about = {"variant": variant, "measure": measure, "seeds": summary.pop("n")}
+        about |= {"clean": part["clean"].mean(), "robust": part["robust"].mean()}
+        rows.append(about | {"margin": summary.pop("mean")} | summary)
     columns = ["variant", "measure", "seeds", "clean", "robust", "margin", "low", "high"]
     result = pd.DataFrame(rows, columns=columns)
     return result.assign(verdict=[_verdict(row) for row in result.itertuples()])
+
+
+def evidence_of(table: pd.DataFrame, preset: Preset) -> dict[str, Any]:
+    """What the ledger reads of `points`: the margin of adv+c at the preset's alpha, a case per kind of attack."""
+    if table.empty:
+        return {"frontier_margin": absent("this preset trains no networks for the plane (frontier)")}
+    found = by_seed(table)
+    own = found[found["variant"] == variants.at_alpha(OURS, preset.constraint.alpha)]
+    if own.empty:
+        return {"frontier_margin": absent("adv+c at the preset's own alpha is not in the plane, or has no rival there")}
+    return {"frontier_margin": evidence(own.replace({"measure": MEASURES}), "margin", unit="points", case="measure")}
 
 
 def _verdict(row) -> str:

@@ -15,11 +15,12 @@ from torch import Generator, Tensor, nn
 from ..losses import ARMS
 from ..perturbations import LEVELS, perturb
 from . import statistics
+from .arrays import groups_of
 from .continuity import PAIRS
 from .directions import caution
 from .measurements import measurement
 from .presets import Preset
-from .runs import Run, objective_of
+from .runs import Run, weight_of
 
 MEASURES = {
     "gradient_norm": "norm of dF/dx",
@@ -53,7 +54,7 @@ def arms(preset: Preset) -> pd.DataFrame:
     for arm in preset.arms:
         kind = ARMS[arm]
         third = "-" if kind.weight is None else kind.distance.replace("squared_l2", "DS")
-        weights = {"a": kind.a, "b": kind.b, "alpha": objective_of(preset, arm).weight}
+        weights = {"a": kind.a, "b": kind.b, "alpha": weight_of(preset, arm)}
         rows.append({"arm": arm, "P": kind.perturbation} | weights | {"D": third})
     return pd.DataFrame(rows)
 
@@ -73,8 +74,8 @@ def terms(runs: Sequence[Run]) -> pd.DataFrame:
     """The parts of Eq. 5 in the last epoch, already weighted (NaN: not computed), their sum, and the reported loss."""
     rows = []
     for run in runs:
-        last, objective = run.history.iloc[-1], objective_of(run.preset, run.arm)
-        weights = {"ce": objective.arm.a, "ce_prime": objective.arm.b, "distance": objective.weight}
+        last, kind = run.history.iloc[-1], ARMS[run.arm]
+        weights = {"ce": kind.a, "ce_prime": kind.b, "distance": weight_of(run.preset, run.arm)}
         parts = {name: weight * float(last[name]) if weight else float("nan") for name, weight in weights.items()}
         total = {"sum": np.nansum(list(parts.values())), "loss": float(last["loss"])}
         rows.append({"arm": run.arm, "seed": run.seed} | parts | total)
@@ -155,7 +156,7 @@ def smoothness(run: Run, *, images: int | None = None, step: float = 2.0, batch:
     values = {name: torch.cat([part[name] for part in found]).double().cpu().numpy() for name in found[0]}
     logits = torch.from_numpy(values.pop("logits"))
     distance, different = (part.numpy() for part in between_classes(logits, data.labels.cpu()))
-    groups = None if data.groups is None else data.groups.cpu().numpy()
+    groups = groups_of(data)
     return _summary(values, distance, different, groups)
 
 

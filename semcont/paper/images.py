@@ -7,6 +7,7 @@ of them, the folder's labels are turned into ImageNet's.
 import os
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 
 import torch
 
@@ -18,12 +19,21 @@ from .presets import Preset
 LARGEST = 16 * 2**30
 """Bytes of decoded pictures that are held in memory at most: ImageNet's validation set takes half of it."""
 
+COLOURED = 10_000
+"""Pictures of a stream whose mean is taken for the data's mean colour: as many of each class, more than Imagenette has.
+"""
+
 _PIECE = 16_384  # pictures of 224 x 224 that a stream decodes at once
 
 
 def load_data(name: str, split: str, **options) -> ImageSet | Stream:
     """`semcont.load`, with the folder of the study's data where the set is read from files."""
-    return datasets.load(name, split, **options, **({"root": paths.data()} if "root" in datasets.options(name) else {}))
+    return datasets.load(name, split, **(_root(name) | options))
+
+
+def _root(name: str) -> dict[str, Path]:
+    """Where the files of a data set lie, for `semcont.load`; nothing for a set that is made in memory."""
+    return {"root": paths.data()} if "root" in datasets.options(name) else {}
 
 
 def split_of(preset: Preset, split: str, **options) -> ImageSet:
@@ -51,7 +61,8 @@ def _settings(preset: Preset, split: str, options: dict) -> tuple:
     streamed = {"size": data.size, "corrupt": data.corrupt} if "size" in datasets.options(data.name) else {}
     streamed |= {"workers": preset.training.workers} if "workers" in datasets.options(data.name) else {}
     settings |= {name: value for name, value in streamed.items() if value is not None}
-    return tuple(sorted((settings | options).items()))
+    # With the folder, because what is kept in memory is kept under these settings, and SEMCONT_DATA may change.
+    return tuple(sorted((_root(data.name) | settings | options).items()))
 
 
 @lru_cache(maxsize=16)
@@ -73,6 +84,19 @@ def _decoded(name: str, split: str, options: tuple) -> ImageSet:
         return pieces[0]
     joined = {name: torch.cat([getattr(piece, name) for piece in pieces]) for name in ("images", "labels")}
     return replace(pieces[0], **joined)
+
+
+def mean_colour(preset: Preset) -> tuple[float, ...]:
+    """The mean of each channel over the preset's training images, in [0, 1]; of a stream, over its first `COLOURED`."""
+    return _mean_colour(preset.data.name, _settings(preset, "train", {}))
+
+
+@lru_cache(maxsize=8)
+def _mean_colour(name: str, options: tuple) -> tuple[float, ...]:
+    data = _loaded(name, "train", options)
+    if not isinstance(data, ImageSet):
+        data = data.select(slice(COLOURED)).in_memory()
+    return tuple((data.images.double().mean((0, 2, 3)) / 255).tolist())
 
 
 def origins(preset: Preset) -> list[str]:

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from torch import Tensor
 
-from .. import attacks as core
 from . import robustness, statistics
+from .arrays import groups_of
 from .measurements import measurement
 
 PAIRS = (("c", "base"), ("adv+c", "adv"), ("adv", "base"), ("aug+c", "aug"), ("madry+c", "madry"))
@@ -27,15 +26,12 @@ def by_image(run, *, attacks: dict[str, dict[str, Any]], images: int | None = No
     """
     data, network = run.images("test").select(slice(images)), run.model()
     x, number = data.float(), np.arange(len(data))
-    groups = number if data.groups is None else data.groups.cpu().numpy()
-    alive = {name: survivors(network, x, data.labels, row, run.seed).cpu().numpy() for name, row in attacks.items()}
+    groups = number if data.groups is None else groups_of(data)
+    alive = {
+        name: robustness.survivors(network, x, data.labels, row, run.seed).cpu().numpy()
+        for name, row in attacks.items()
+    }
     return pd.DataFrame({"image": number, "group": groups} | alive)
-
-
-def survivors(network, x: Tensor, y: Tensor, row: dict[str, Any], seed: int) -> Tensor:
-    """True for each image (n, 3, h, w) that survives an attack given as a row."""
-    pixels = {"eps": row["eps"] / 255, "step_size": row["step_size"] / 255}
-    return core.survivors(network, x, y, seed=seed, **(row | pixels))
 
 
 def of_section(section) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from ..losses import distance_score
 from ..perturbations import LEVELS, PERTURBATIONS, perturb
 from ..perturbations.photometric import grey
 from . import statistics
+from .arrays import groups_of
 from .continuity import PAIRS, between_classes, pairs, relative, seeds
 from .measurements import measurement
 from .runs import Run, predict
@@ -62,7 +63,7 @@ def by_path(run: Run, *, images: int | None = 200, points: int = 65, rounds: int
     data = run.images("test").select(slice(images))
     network, x = run.model(), data.float()
     logits, labels = predict(network, x), data.labels.cpu().numpy()
-    groups = None if data.groups is None else data.groups.cpu().numpy()
+    groups = groups_of(data)
     rows = []
     for name in PERTURBATIONS:
         walk = walked(network, x, logits, name, points=points, rounds=rounds)
@@ -138,7 +139,7 @@ def surviving_contrast(images: ImageSet) -> pd.DataFrame:
     object and of the rest, where masks are known: both as a share of what the intact images have. "clamped" is the
     share of pixel values at 0 or 255 that were not there before.
     """
-    x, groups = images.float(), None if images.groups is None else images.groups.cpu().numpy()
+    x, groups = images.float(), groups_of(images)
     whole, ends = _contrasts(x, images.masks), (x <= 0) | (x >= 1)
     rows = []
     for level in range(-4, 5):

@@ -12,6 +12,7 @@ from torch import nn
 
 from . import cards, graph, paths, runs, shelf, store, weights
 from .presets import Preset, load_preset
+from .run_files import RECORD, WEIGHTS
 from .strict import SettingsError
 
 LARGEST = 2_000_000
@@ -30,11 +31,11 @@ def network(preset: str, arm: str, seed: int = 0) -> nn.Module:
     settings = load_preset(preset)
     wanted = runs.plan(settings, arm, seed) | {"start": None}
     for folder in sorted((paths.checkpoints() / settings.name).glob(f"{arm}-s{seed}-*")):
-        record = store.read_json(folder / shelf.RECORD, "check the folder out again")
+        record = store.read_json(folder / RECORD, "check the folder out again")
         if all(record["settings"].get(name) == value for name, value in wanted.items()):
             store.check_files(folder, record["files"], lambda _: True, "check the folder out again")
             made = weights.network_of(settings, len(record["classes"]), None)
-            made.load_state_dict(load_file(folder / "weights.safetensors"))
+            made.load_state_dict(load_file(folder / WEIGHTS))
             return made.eval()
     raise SettingsError(f"no network of {arm}, seed {seed}, is published for preset {settings.name}")
 
@@ -48,7 +49,7 @@ def publish(preset: Preset) -> list[str]:
     names = []
     for job in graph.training_jobs(preset):
         folder = runs.folder_of(preset, job.arm, job.seed, **dict(job.changes))
-        if not (folder / shelf.RECORD).is_file():
+        if not (folder / RECORD).is_file():
             continue
         target = paths.checkpoints() / preset.name / folder.name
         large = [path for path in folder.iterdir() if path.is_file() and path.stat().st_size > LARGEST]

@@ -6,7 +6,6 @@ further attack is a further row. `steps: 0` is uniform noise in the ball, `eps: 
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
@@ -14,6 +13,8 @@ from torch import Tensor
 
 from .. import attacks
 from . import directions, paths, statistics
+from .arrays import groups_of
+from .cells import in_epochs, in_percent
 from .directions import Direction
 from .measurements import measurement
 from .presets import Preset
@@ -68,7 +69,7 @@ def _row(eps: float, step_size: float, steps: int, **others: Any) -> dict[str, A
 # --- measurements ----------------------------------------------------------------------------------------------------
 
 
-@measurement(version=1)
+@measurement(version=2)
 def by_attack(run, *, attacks: Attacks, images: int | None = None, within: float | None = None) -> pd.DataFrame:
     """Accuracy on the first `images` test images (None: all) under each attack: one row each.
 
@@ -79,7 +80,7 @@ def by_attack(run, *, attacks: Attacks, images: int | None = None, within: float
     groups = groups_of(data)
     x, rows, kept = data.float(), [], []
     for name, row in attacks.items():
-        alive = _survivors(network, x, data.labels, row, run.seed)
+        alive = survivors(network, x, data.labels, row, run.seed)
         rows.append({"attack": name, "eps": row["eps"]} | statistics.accuracy(alive.numpy(), groups))
         if within is not None and row["eps"] <= within:
             kept.append(alive)
@@ -88,18 +89,13 @@ def by_attack(run, *, attacks: Attacks, images: int | None = None, within: float
     return pd.DataFrame(rows).assign(chance=1 / len(data.classes))
 
 
-def groups_of(data) -> np.ndarray | None:
-    """What a bootstrap resamples: on PhotoDigits the glyphs."""
-    return None if data.groups is None else data.groups.cpu().numpy()
-
-
-def _survivors(network, x: Tensor, y: Tensor, row: dict[str, Any], seed: int) -> Tensor:
+def survivors(network, x: Tensor, y: Tensor, row: dict[str, Any], seed: int) -> Tensor:
     """True for each image that survives an attack given as a row."""
     pixels = {"eps": row["eps"] / 255, "step_size": row["step_size"] / 255}
     return attacks.survivors(network, x, y, seed=seed, **(row | pixels))
 
 
-@measurement(version=1)
+@measurement(version=2)
 def by_eps(
     run, *, eps: list[float], steps: int = 10, relative_step: float = 0.25, images: int | None = None
 ) -> pd.DataFrame:
@@ -116,7 +112,7 @@ def by_eps(
     return pd.DataFrame(rows).assign(chance=1 / len(data.classes))
 
 
-@measurement(version=1)
+@measurement(version=2)
 def gradients(run, *, images: int | None = None) -> pd.DataFrame:
     """The share of test images at which the cross-entropy has no gradient at all in float32: there PGD walks blindly.
 
@@ -179,7 +175,7 @@ def beside_paper(table: pd.DataFrame, printed: pd.DataFrame) -> pd.DataFrame:
     for arm in table["arm"].unique():
         mine = table[table["arm"] == arm]
         rows[arm] = {
-            ("ours", name): _cell(mine[mine["attack"] == attack])
+            ("ours", name): in_percent(mine[mine["attack"] == attack])
             for name, attack in (("clean", none), (attacked, attacked))
         }
         for data, theirs in printed.groupby("data"):
@@ -188,13 +184,6 @@ def beside_paper(table: pd.DataFrame, printed: pd.DataFrame) -> pd.DataFrame:
                 value = f"{theirs[column].iloc[0]:.2f}" if len(theirs) else "–"
                 rows[arm][(f"paper, {data}", name)] = value
     return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def _cell(rows: pd.DataFrame) -> str:
-    """One arm's accuracy in percent: with its interval for one seed, with the seeds' standard deviation for several."""
-    if len(rows) > 1:
-        return f"{rows['accuracy'].mean() * 100:.1f} ± {rows['accuracy'].std() * 100:.1f}"
-    return "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * rows.iloc[0][name] for name in ("accuracy", "low", "high")))
 
 
 def field() -> pd.DataFrame:
@@ -214,13 +203,9 @@ def settings(preset: Preset) -> str:
     steps = f"{a.steps} PGD {'step' if a.steps == 1 else 'steps'} of {a.step_size:g}/255 within {a.eps:g}/255"
     return (
         f"`adv` and `adv+c` were trained against **{steps}** (the paper: ten of 2/255), for "
-        f"{_epochs(preset.training.epochs)} in batches of {preset.training.batch_size}. Every arm is measured under "
+        f"{in_epochs(preset.training.epochs)} in batches of {preset.training.batch_size}. Every arm is measured under "
         f"{e.steps} steps of {e.step_size:g}/255 within {e.eps:g}/255, from one random start, judged at the last step."
     )
-
-
-def _epochs(count: int) -> str:
-    return f"{count} epoch" if count == 1 else f"{count} epochs"
 
 
 def floors(preset: Preset, table: pd.DataFrame) -> str:
@@ -296,7 +281,7 @@ def length_conclusion(table: pd.DataFrame) -> str:
     if rows.empty:
         return "The data have no validation split, so the histories cannot say whether training had levelled off."
     told = [
-        f"- `{r['arm']}` (seed {r['seed']}), {_epochs(r['epochs'])}: {r['accuracy'] * 100:.1f} % of {r['n']} "
+        f"- `{r['arm']}` (seed {r['seed']}), {in_epochs(r['epochs'])}: {r['accuracy'] * 100:.1f} % of {r['n']} "
         f"validation images under attack, {r['change']:+.1f} points over the last epochs"
         for _, r in rows.iterrows()
     ]

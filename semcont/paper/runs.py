@@ -14,14 +14,12 @@ import torch
 from torch import Generator, nn
 
 from .. import datasets, distributed, losses, models, training
-from . import devices, monitoring, paths, shelf, store, weights
+from . import devices, monitoring, paths, run_files, shelf, store, weights
 from .images import source_of, split_of
 from .measurements import Measurement
 from .presets import Preset, changed
-from .shelf import RECORD
+from .run_files import RECORD
 from .strict import SettingsError, nearest
-
-_WEIGHTS, _HISTORY, _SETTINGS, _CHECKPOINT = "weights.safetensors", "history.csv", "settings.json", "checkpoint.json"
 
 _HOW = ("monitor", "workers", "compile")  # settings of training that do not determine the weights
 
@@ -44,13 +42,13 @@ class Run:
         from safetensors.torch import load_file
 
         network = weights.network_of(self.preset, len(self.record["classes"]), None)
-        network.load_state_dict(load_file(self.folder / _WEIGHTS))
+        network.load_state_dict(load_file(self.folder / run_files.WEIGHTS))
         return network.to(device or self.device).eval()
 
     @property
     def history(self) -> pd.DataFrame:
         """One row per epoch: loss and its terms, training and validation accuracy, accuracy under attack, lr."""
-        return pd.read_csv(self.folder / _HISTORY)
+        return pd.read_csv(self.folder / run_files.HISTORY)
 
     def images(self, split: str, **options) -> datasets.ImageSet:
         """A split of the data set that this run was trained on; options as in `semcont.load`, e.g. `rho=0.0`."""
@@ -80,7 +78,7 @@ def trained(preset: Preset, arm: str, seed: int, *, device: str | None = None, *
         if world.agree(lambda: not (folder / RECORD).is_file() and not shelf.fetch(folder)):
             with devices.threads(preset.threads):
                 _train(preset, arm, seed, data, settings, folder, device, start)
-        record = world.agree(lambda: _verified(folder, settings))
+        record = world.agree(lambda: run_files.verified(folder, settings))
     return Run(preset, arm, seed, changes, key, folder, record, device)
 
 
@@ -112,8 +110,7 @@ def _resolved(preset: Preset, arm: str, seed: int, changes: dict) -> tuple[Prese
     if start is not None and not isinstance(start, Run):
         raise SettingsError(f"start must be a run, not {start!r}")
     preset = changed(preset, changes)
-    weight = losses.ARMS[arm].weight
-    if weight and getattr(preset.constraint, weight) == 0 and not preset.constraint.forward_both:
+    if losses.ARMS[arm].weight and weight_of(preset, arm) == 0 and not preset.constraint.forward_both:
         arm = losses.plain_arm(arm)
     return preset, arm, changes, start
 
@@ -147,6 +144,12 @@ def _settings(group) -> dict[str, Any]:
     }
 
 
+def weight_of(preset: Preset, arm: str) -> float:
+    """The weight of an arm's third term, under whatever name the preset has it; 0 where there is none."""
+    name = losses.ARMS[arm].weight
+    return getattr(preset.constraint, name) if name else 0.0
+
+
 def objective_of(preset: Preset, arm: str, network: nn.Module | None = None) -> losses.Objective:
     """The objective that a preset trains an arm with; `network` for its normaliser, where `attack.space` needs it."""
     std = None if network is None else models.channel_std(network)
@@ -162,20 +165,22 @@ def _train(preset, arm, seed, data, settings, folder, device, start) -> None:
     if data is None:
         if world.first:
             network, classes = weights.taken_over(preset, start)
-            store.write_json(folder / _SETTINGS, settings)
+            store.write_json(folder / run_files.SETTINGS, settings)
             made = {"settings": settings, "classes": list(classes)}
-            _finish(folder, _stored(network, "float32"), [], made, perf_counter() - began, device, preset)
+            run_files.finish(
+                folder, run_files.stored(network, "float32"), [], made, perf_counter() - began, device, preset
+            )
         return
     network = weights.starting(preset, len(data.classes), seed, start).to(device)
-    resume = world.agree(lambda: _resumable(folder, settings))
+    resume = world.agree(lambda: run_files.resumable(folder, settings))
     spent = resume.pop("seconds") if resume else 0.0
     if world.first:
-        store.write_json(folder / _SETTINGS, settings)
+        store.write_json(folder / run_files.SETTINGS, settings)
     with _progress(arm, seed, preset.training.epochs, resume["epoch"] if resume else 0, world.first) as bar:
 
         def on_epoch(state: dict) -> None:
             if world.first:
-                _save_checkpoint(folder, state | {"seconds": spent + perf_counter() - began})
+                run_files.save_checkpoint(folder, state | {"seconds": spent + perf_counter() - began})
             bar.set_postfix_str(f"loss {state['history'][-1]['loss']:.3f}")
             bar.update()
 
@@ -192,30 +197,9 @@ def _train(preset, arm, seed, data, settings, folder, device, start) -> None:
     if world.first:
         made = {"settings": settings, "classes": list(data.classes)}
         seconds = spent + perf_counter() - began
-        _finish(folder, _stored(network, preset.training.stored), history, made, seconds, device, preset)
-
-
-def _finish(folder: Path, tensors, history, made: dict, seconds: float, device: str, preset: Preset) -> None:
-    """Write what a trained run consists of, the record last, and remove the checkpoint."""
-    from safetensors.torch import save_file
-
-    table = pd.DataFrame(history, columns=None if history else ["epoch"])
-    store.write_whole(folder / _WEIGHTS, lambda part: save_file(tensors, part))
-    store.write_whole(folder / _HISTORY, lambda part: table.to_csv(part, index=False))
-    files = {name: store.sha256(folder / name) for name in (_WEIGHTS, _HISTORY, _SETTINGS)}
-    provenance = store.provenance(device, preset.threads)
-    if preset.training.compile:
-        provenance["compiled"] = True
-    store.write_json(folder / RECORD, made | {"files": files, "seconds": round(seconds, 2)} | provenance)
-    for leftover in [*folder.glob("checkpoint*"), *folder.glob("*.part")]:
-        leftover.unlink(missing_ok=True)
-
-
-def _stored(network: nn.Module, precision: str) -> dict[str, torch.Tensor]:
-    """The weights as they are written: what is measured later is read from there, at this precision."""
-    kind = getattr(torch, precision)
-    values = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    return {name: value.to(kind) if value.is_floating_point() else value for name, value in values.items()}
+        run_files.finish(
+            folder, run_files.stored(network, preset.training.stored), history, made, seconds, device, preset
+        )
 
 
 def _progress(arm: str, seed: int, epochs: int, done: int, shown: bool):
@@ -251,63 +235,6 @@ def predict(network: nn.Module, images: datasets.ImageSet | torch.Tensor) -> tor
         x = images[rows] if isinstance(images, torch.Tensor) else images.float(rows)
         pieces.append(network(x.contiguous(memory_format=torch.channels_last)))
     return torch.cat(pieces)
-
-
-# --- checkpoints and checks -------------------------------------------------------------------------------------------
-
-
-def _remedy(folder: Path) -> str:
-    return f"delete the folder {folder} and run again to train it anew"
-
-
-def _save_checkpoint(folder: Path, state: dict) -> None:
-    path = folder / f"checkpoint-{state['epoch']:04d}.pt"
-    store.write_whole(path, lambda part: torch.save(state, part))
-    store.write_json(folder / _CHECKPOINT, {"file": path.name, "sha256": store.sha256(path)})
-    for older in folder.glob("checkpoint-*.pt"):
-        if older != path:
-            older.unlink()
-
-
-def _resumable(folder: Path, settings: dict) -> dict | None:
-    """The last checkpoint of a broken run, verified; None where there is none."""
-    if not any(not file.name.endswith(".part") for file in folder.iterdir()):
-        return None
-    if (folder / _SETTINGS).is_file():
-        _same_settings(folder, store.read_json(folder / _SETTINGS, _remedy(folder)), settings)
-    expected = {}
-    if (folder / _CHECKPOINT).is_file():
-        named = store.read_json(folder / _CHECKPOINT, _remedy(folder))
-        expected = {named["file"]: named["sha256"]}
-    finished = (
-        _SETTINGS,
-        _CHECKPOINT,
-        _WEIGHTS,
-        _HISTORY,
-    )  # a kill may come before the record or after the new checkpoint
-    others = lambda name: name in finished or (name.startswith("checkpoint-") and name.endswith(".pt"))  # noqa: E731
-    store.check_files(folder, expected, others, _remedy(folder))
-    if not expected:
-        return None
-    return torch.load(folder / next(iter(expected)), map_location="cpu", weights_only=True)
-
-
-def _same_settings(folder: Path, found: dict, settings: dict) -> None:
-    if store.digest(found) != store.digest(settings):
-        raise store.BrokenStore(f"{folder / _SETTINGS} belongs to another run: {_remedy(folder)}")
-
-
-def _verified(folder: Path, settings: dict) -> dict:
-    record = store.read_json(folder / RECORD, _remedy(folder))
-    if not isinstance(record, dict) or not {"settings", "files", "classes"} <= set(record):
-        raise store.BrokenStore(f"{folder / RECORD} is not a run's record: {_remedy(folder)}")
-    _same_settings(folder, record["settings"], settings)
-    if set(record["files"]) != {_WEIGHTS, _HISTORY, _SETTINGS}:
-        raise store.BrokenStore(f"{folder / RECORD} names other files than a run has: {_remedy(folder)}")
-    allowed = (RECORD, "measured")
-    leftovers = lambda name: name in allowed or name.startswith("checkpoint")  # noqa: E731
-    store.check_files(folder, record["files"], leftovers, _remedy(folder))
-    return record
 
 
 # --- measurements -----------------------------------------------------------------------------------------------------

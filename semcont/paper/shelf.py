@@ -9,9 +9,7 @@ import zipfile
 from pathlib import Path
 
 from . import paths, store
-
-RECORD = "record.json"
-"""A run's record: where it is, all the others are."""
+from .run_files import RECORD
 
 MEASURED = "measured.zip"
 """A published run's folder `measured` in one file: what was measured on it, as the store holds it."""

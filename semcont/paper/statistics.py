@@ -1,8 +1,8 @@
 """Intervals and tests, of two kinds that must not be mixed.
 
-Over *images* (`interval`, `bootstrap`, `accuracy`, `mean`): how much another draw of the test set would move a number
-of these networks. Over *seeds* (`paired`, `holm`, `detectable`): what may be said of the arms, of which each seed gives
-one network.
+Over *images* (`interval`, `bootstrap`, `accuracy`, `share`, `mean`): how much another draw of the test set would move
+a number of these networks. Over *seeds* (`paired`, `holm`, `detectable`): what may be said of the arms, of which each
+seed gives one network.
 """
 
 from collections.abc import Callable, Sequence
@@ -81,11 +81,29 @@ def _drawn(count: int, resamples: int, seed: int) -> np.ndarray:
 def accuracy(correct, groups=None, *, seed: int = 0) -> dict[str, float]:
     """{"n", "accuracy", "low", "high"} of n right or wrong answers, at 95 %.
 
-    The interval is a bootstrap over `groups` where they are given, else Wilson's.
+    The interval is that of `share` over `groups` where they are given, else Wilson's.
     """
     correct = np.asarray(correct, dtype=bool)
-    low, high = interval(int(correct.sum()), len(correct)) if groups is None else bootstrap(correct, groups, seed=seed)
+    if groups is not None:
+        found = share(correct, groups, seed=seed)
+        return {"n": found.pop("n"), "accuracy": found.pop("mean")} | found
+    low, high = interval(int(correct.sum()), len(correct))
     return {"n": len(correct), "accuracy": float(correct.mean()), "low": low, "high": high}
+
+
+def share(values, groups, *, seed: int = 0) -> dict[str, float]:
+    """{"n", "mean", "low", "high"}: `mean` over `groups` of values in [0, 1] that may all be 0, or all 1.
+
+    Then every resample is the same, and a bootstrap would call the share exactly known. So the interval is Wilson's of
+    as many trials as there are groups, as if all images of a group had to turn out alike: too wide rather than too
+    narrow.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if not len(values) or values.min() != values.max() or values[0] not in (0, 1):
+        return mean(values, groups, seed=seed)
+    trials = len(np.unique(groups))
+    low, high = interval(trials if values[0] else 0, trials)
+    return {"n": len(values), "mean": float(values[0]), "low": low, "high": high}
 
 
 def mean(values, groups=None, *, seed: int = 0) -> dict[str, float]:

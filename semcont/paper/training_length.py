@@ -11,6 +11,7 @@ import pandas as pd
 
 from .. import attacks as attacking
 from . import paired, robustness, statistics, variants
+from .arrays import groups_of
 from .continuity import PAIRS
 from .images import source_of
 from .measurements import measurement
@@ -27,14 +28,14 @@ CONTRASTS = tuple(Contrast("", first, second) for first, second in (*PAIRS, ("ad
 """The pairs whose order is followed over the lengths."""
 
 
-@measurement()
+@measurement(version=2)
 def on_validation(run: Run) -> pd.DataFrame:
     """Accuracy on the validation images, clean and under the preset's evaluation: what the criterion looks at.
 
     Columns measure ("clean", "attacked"), accuracy, n, low, high.
     """
     data, network = run.images("val"), run.model()
-    groups = None if data.groups is None else data.groups.cpu().numpy()
+    groups = groups_of(data)
     clean = predict(network, data).argmax(1) == data.labels
     settings = run.preset.evaluation.in_pixels()
     attacked = attacking.survivors(network, data.float(), data.labels, seed=run.seed, **settings)

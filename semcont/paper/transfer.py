@@ -16,7 +16,9 @@ from torch import Tensor, nn
 
 from .. import datasets, losses, models, training
 from . import directions, statistics, weights
+from .arrays import groups_of
 from .budgets import TARGETS
+from .cells import in_epochs, in_percent
 from .directions import Direction
 from .images import load_data
 from .measurements import measurement
@@ -157,9 +159,7 @@ def _row(run: Run, target: str, method: str, hits: list[tuple[Part, Tensor]], fr
     rows = torch.cat([piece.rows for piece, _ in hits])
     share = torch.zeros(int(rows.max()) + 1, dtype=torch.float64).index_add_(0, rows, correct) / torch.bincount(rows)
     if len(hits) == 1:
-        found = statistics.accuracy(
-            correct.bool().numpy(), None if part.test.groups is None else part.test.groups.numpy()
-        )
+        found = statistics.accuracy(correct.bool().numpy(), groups_of(part.test))
     else:
         low, high = statistics.interval(round(float(share.sum())), len(share))
         found = {"n": len(share), "accuracy": float(share.mean()), "low": low, "high": high}
@@ -219,7 +219,7 @@ def protocol(preset: Preset) -> str:
     side = load_data(first, "test" if has_splits(first) else "all", n=1).images.shape[2]
     norm = "BatchNorm" if preset.model.norm == "batch" else "GroupNorm"
     whole, cut = (_listed([TARGETS[t] for t in own.targets if has_splits(t) is kind]) for kind in (True, False))
-    length = f"{_counted(own.epochs)}" + (f" ({_counted(own.faces_epochs)} on {cut})" if cut else "")
+    length = f"{in_epochs(own.epochs)}" + (f" ({in_epochs(own.faces_epochs)} on {cut})" if cut else "")
     rate = f"{recipe.optimizer} at a peak rate of {own.lr:g} ({recipe.schedule}), batches of {recipe.batch_size}"
     return (
         f"Every target comes as **{side} x {side}** pixels in three channels, in [0, 1], through the source's own "
@@ -243,10 +243,6 @@ def _listed(names: list[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def _counted(epochs: int) -> str:
-    return f"{epochs} {'epoch' if epochs == 1 else 'epochs'}"
-
-
 def beside_paper(table: pd.DataFrame, printed: pd.DataFrame) -> pd.DataFrame:
     """Table 3 for reading: arms down; ours by both methods and the paper's across, in percent."""
     shown: dict[str, dict] = {}
@@ -254,19 +250,12 @@ def beside_paper(table: pd.DataFrame, printed: pd.DataFrame) -> pd.DataFrame:
         for target, short in TARGETS.items():
             mine = table[(table["method"] == method) & (table["target"] == target)]
             for arm, rows in mine.groupby("arm", sort=False):
-                shown.setdefault(arm, {})[(f"ours, {long}", short)] = _cell(rows)
+                shown.setdefault(arm, {})[(f"ours, {long}", short)] = in_percent(rows)
     for _, row in printed.iterrows():
         if row["arm"] in shown:
             shown[row["arm"]][("paper", row["target"])] = f"{row['accuracy']:.2f}"
     arms = [arm for arm in dict.fromkeys(table["arm"]) if arm != SCRATCH]
     return pd.DataFrame.from_dict(shown, orient="index").loc[[*arms, SCRATCH]].fillna("–")
-
-
-def _cell(rows: pd.DataFrame) -> str:
-    """In percent: with its interval for one seed, with the seeds' standard deviation for several."""
-    if len(rows) > 1:
-        return f"{rows['accuracy'].mean() * 100:.1f} ± {rows['accuracy'].std() * 100:.1f}"
-    return "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * rows.iloc[0][name] for name in ("accuracy", "low", "high")))
 
 
 def sampling_noise(printed: pd.DataFrame) -> pd.DataFrame:

@@ -67,7 +67,7 @@ def frontier(preset: Preset) -> list[Variant]:
     The step of adv's attack grows with its radius, so that it reaches as far.
     """
     own, attack = preset.frontier, preset.attack
-    points = [("adv+c", f"alpha {value:g}", {"alpha": value}) for value in own.alphas]
+    points = [("adv+c", _alpha(value), {"alpha": value}) for value in own.alphas]
     points += [("trades", f"beta {value:g}", {"beta": value}) for value in own.betas]
     steps = {value: attack.step_size * value / attack.eps for value in own.eps}
     points += [("adv", f"eps {value:g}", {"eps": value, "step_size": step}) for value, step in steps.items()]
@@ -102,6 +102,15 @@ def tuned(preset: Preset) -> list[Variant]:
     chosen = {arm: alpha for arm, alpha in preset.tuning.chosen.by_arm().items() if alpha is not None}
     other = {arm: alpha for arm, alpha in chosen.items() if alpha != preset.constraint.alpha}
     return [Variant(f"{arm}, alpha {a:g}", arm, {"alpha": a}, preset.tuning.seeds) for arm, a in other.items()]
+
+
+def _alpha(value: float) -> str:
+    return f"alpha {value:g}"
+
+
+def at_alpha(arm: str, value: float) -> str:
+    """What `frontier` calls an arm at a weight of the constraint."""
+    return f"{arm}, {_alpha(value)}"
 
 
 def measured(section, variants: Sequence[Variant], function: Measurement, **settings: Any) -> pd.DataFrame:

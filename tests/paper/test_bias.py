@@ -130,3 +130,15 @@ def test_the_conclusion_counts_seeds():
     ]
     told = bias.conclusion(pd.DataFrame(rows))
     assert "+5.0 points; it is ahead in 1 of 2 seeds" in told and "at most 75 %" in told
+
+
+def test_the_ledger_reads_the_arms_as_they_are():
+    rows = [
+        {"arm": arm, "variant": variant, "seed": 0, "group": group, "accuracy": value, "low": 0.1, "high": 0.9}
+        for arm, variant, value in (("base", "", 0.2), ("c", "", 0.4), ("c", "no hue", 0.6), ("base", bias.ORACLE, 0.7))
+        for group in ("all", bias.WORST, "validation")
+    ]
+    made = bias.evidence_of(pd.DataFrame(rows))
+    for name in ("biased_accuracy", "biased_worst_group"):
+        assert {row["label"]: row["value"] for row in made[name]["rows"]} == {"base": 0.2, "c": 0.4}
+    assert all("fairness.biased" in entry["absent"] for entry in bias.evidence_of(pd.DataFrame()).values())

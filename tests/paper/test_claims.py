@@ -273,6 +273,30 @@ def test_what_is_missing_is_not_run(judge, rows, record, message):
     assert found["ours"] == ""
 
 
+def test_what_a_notebook_says_it_cannot_measure_is_not_tested(judge):
+    made = claims.absent("the images have no masks")
+    found = judge([], record=json.dumps({"results": {"evidence": {"accuracy": made}}}))
+    assert (found["verdict"], found["reason"], found["ours"]) == ("not tested", "the images have no masks", "")
+    assert claims.comparisons("quick").empty
+
+
+def test_an_arm_outside_the_preset_is_judged_where_a_notebook_trained_it(judge):
+    """Notebook 8 trains `aug` beside `c` at each level of the hue, whatever arms the preset lists."""
+    assert judge([row("c", 0.6), row("aug", 0.5)], arms=("c", "aug"))["verdict"] == "single run, same direction"
+    found = judge([row("c", 0.6)], arms=("c", "aug"))
+    assert found["verdict"] == "not tested" and "needs the arm aug" in found["reason"]
+
+
+def test_a_notebook_that_the_preset_leaves_out_tests_nothing(judge):
+    from dataclasses import replace
+
+    from semcont.paper.presets import load_preset
+
+    judge([row("c", 0.6), row("base", 0.5)])
+    found = claims.verdicts(replace(load_preset("quick"), notebooks=("01_discontinuity",))).iloc[0]
+    assert (found["verdict"], found["reason"]) == ("not tested", "this preset leaves out 05_robustness")
+
+
 def test_without_a_reference_a_network_claim_is_not_run(judge):
     found = judge([row("base", 0.5)], kind="network", arms=("base",), reference="chance")
     assert (found["verdict"], "does not say its chance" in found["reason"]) == ("not run", True)

@@ -93,3 +93,9 @@ def test_figure_and_words_name_the_cues_strength():
     plt.close("all")
     assert "names the digit's class in 50.0 %" in context.conclusion_strength(strength)
     assert "follows the photograph: base 99 %, c 1 %" in context.describe(cues)
+
+
+def test_without_known_context_the_ledger_is_told_why():
+    made = context.evidence_of(pd.DataFrame())
+    assert {"conflict_loss", "background_accuracy"} == set(made)
+    assert all("do not say what is object" in entry["absent"] for entry in made.values())

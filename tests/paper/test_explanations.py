@@ -1,5 +1,7 @@
 """Section 4.5 as numbers: which images, the paired table on hand-made values, and smoke networks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -158,3 +160,50 @@ def test_the_conclusion_says_who_is_better_by_the_measures_own_direction():
     assert "better than `base`: `c` by Integrated Gradients; worse: none" in higher
     assert "better than `base`: none; worse: `c` by Integrated Gradients" in lower
     assert "Maps that are zero everywhere: none" in higher
+
+
+# --- for the ledger ---------------------------------------------------------------------------------------------------
+
+
+def three_arms() -> pd.DataFrame:
+    """`base` on images 0 to 3, `c` on 1 to 3, `adv` on 0 to 2, for each method and a measure of each kind."""
+    seen = {"base": (0, 1, 2, 3), "c": (1, 2, 3), "adv": (0, 1, 2)}
+    rows = [
+        {"arm": arm, "seed": 0, "method": method, "measure": measure, "image": k, "group": k, "value": float(k)}
+        for arm, images in seen.items()
+        for method in explanations.NAMES
+        for measure in ("pointing", "insertion", "deletion", "infidelity", "sensitivity", "gini")
+        for k in images
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_a_pair_of_arms_is_compared_on_the_images_of_both():
+    found = explanation_tables.side_by_side(three_arms(), "c", "base").set_index(["arm", "method", "measure"])
+    assert found["n"].eq(3).all() and found["value"].eq(2.0).all(), "images 1, 2 and 3"
+    other = explanation_tables.side_by_side(three_arms(), "adv", "base")
+    assert other["value"].eq(1.0).all(), "another pair of base, other images, another value of base"
+    assert explanation_tables.side_by_side(three_arms(), "adv+c", "adv").empty
+
+
+def test_each_pair_hands_over_a_measure_of_its_own_with_the_papers_methods_as_cases(smoke):
+    preset = smoke[0]
+    made = explanation_tables.evidence_of(three_arms(), preset)
+    assert {row["case"] for row in made["insertion_c_base"]["rows"]} == {"ig", "gradcam", "lime"}
+    assert {row["value"] for row in made["insertion_c_base"]["rows"]} == {2.0}
+    assert {row["value"] for row in made["insertion_adv_base"]["rows"]} == {1.0}
+    assert made["pointing_c_base"]["unit"] == "share" and made["insertion_c_base"]["unit"] == ""
+    assert "too few classes" in made["mosaic_energy_c_base"]["absent"]
+    assert "both arms and base" in made["pointing_adv+c_adv"]["absent"]
+    assert "gini_c_base" not in made and not any("aug" in name for name in made)
+
+
+def test_what_is_not_measured_says_why(smoke):
+    preset = smoke[0]
+    none = explanation_tables.evidence_of(pd.DataFrame(), load_preset("quick"))
+    assert all("interpretability.paired_images" in entry["absent"] for entry in none.values()) and none
+    maskless = three_arms().query("measure != 'pointing'")
+    assert "no masks" in explanation_tables.evidence_of(maskless, preset)["pointing_c_base"]["absent"]
+    without = replace(preset, interpretability=replace(preset.interpretability, mosaics=0))
+    made = explanation_tables.evidence_of(three_arms(), without)
+    assert "interpretability.mosaics" in made["mosaic_energy_c_base"]["absent"]

@@ -240,3 +240,14 @@ def test_the_figure_of_table_4():
     assert [line.get_xdata()[0] for line in right.lines if len(line.get_xdata()) == 1] == pytest.approx([5, -1])
     told = fairness.describe(accuracies, differences)
     assert "base: 94.0 on red, 94.0 on blue, gap +5.0;" in told and "gap -1.0." in told
+
+
+def test_the_ledger_reads_each_level_of_the_hue_as_a_case():
+    accuracies = pd.concat([table(c=0.8, aug=0.7).assign(variant=name) for name in ("no hue", "hue level 4")])
+    both = gaps(*((arm, name, 0.1) for arm in ("c", "aug") for name in ("no hue", "hue level 4")))
+    made = fairness.hue_evidence(accuracies, both)
+    rows = {(row["label"], row["case"]): row["value"] for row in made["hue_accuracy"]["rows"]}
+    assert rows == {(arm, name): v for arm, v in (("c", 0.8), ("aug", 0.7)) for name in ("no hue", "hue level 4")}
+    assert len(made["hue_gap"]["rows"]) == 4
+    none = fairness.hue_evidence(pd.DataFrame(), pd.DataFrame())
+    assert all("fairness.hues" in entry["absent"] for entry in none.values()) and len(none) == 2

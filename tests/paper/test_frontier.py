@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from semcont.paper import frontier, plots
+from semcont.paper.presets import load_preset
 
 
 def _plane(**networks: list[tuple[float, float]]) -> pd.DataFrame:
@@ -88,3 +89,17 @@ def test_the_figure_joins_the_settings_in_their_order():
     assert "trades, beta 6 60 and 40 %" in frontier.describe(table)
     plt.close("all")
     assert "no networks" in frontier.conclusion(pd.DataFrame())
+
+
+def test_the_ledger_reads_the_margin_of_each_seed_at_the_presets_alpha():
+    preset = load_preset("smoke")
+    table = _plane(
+        **{"adv+c,_alpha_1": [(0.8, 0.3), (0.6, 0.5)], "adv+c,_alpha_10": [(0.5, 0.5)] * 2}, adv=[(0.7, 0.4)] * 2
+    )
+    made = frontier.evidence_of(table, preset)["frontier_margin"]
+    assert [row["value"] for row in made["rows"]] == pytest.approx([0.1, 0.1]) and made["unit"] == "points"
+    assert [(row["label"], row["seed"], row["case"]) for row in made["rows"]] == [
+        ("adv+c", seed, "accuracy under PGD") for seed in (0, 1)
+    ]
+    assert "not in the plane" in frontier.evidence_of(table[table["arm"] == "adv"], preset)["frontier_margin"]["absent"]
+    assert "frontier" in frontier.evidence_of(pd.DataFrame(), preset)["frontier_margin"]["absent"]

@@ -10,7 +10,7 @@ from torch import Generator, nn
 
 from semcont.paper import expansion, gradients, plots
 from semcont.paper.evidence import evidence
-from semcont.paper.presets import load_preset
+from semcont.paper.presets import changed, load_preset
 from semcont.paper.runs import measured, trained
 
 
@@ -214,6 +214,15 @@ def test_cached_tables_equal_fresh_ones(runs, smooth):
     maps = measured(runs[2], gradients.pixel_maps, images=2)
     pd.testing.assert_frame_equal(maps.drop(columns=["arm", "seed"]), gradients.pixel_maps(runs[2], images=2))
     assert maps.groupby("image")["share"].sum().tolist() == pytest.approx([1, 1])
+
+
+@pytest.mark.parametrize("space", ["normalised", "normalised-unclamped"])
+def test_the_objectives_of_a_preset_that_attacks_in_normalised_space(space):
+    """Notebook 2 shows weights, for which no network is at hand whose normaliser an attack could ask."""
+    preset = changed(load_preset("smoke"), {"space": space})
+    assert gradients.arms(preset).equals(gradients.arms(load_preset("smoke")))
+    table = gradients.terms([trained(preset, arm, 0) for arm in ("adv", "adv+c")])
+    assert table["sum"].tolist() == pytest.approx(table["loss"].tolist(), rel=1e-4)
 
 
 def test_the_last_epochs_terms_sum_to_the_loss(runs):

@@ -1,5 +1,6 @@
 """Images as a preset sees them: streams held in memory, labelled by ImageNet's classes, told apart by origin."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,11 +30,7 @@ def photographs(tmp_path, monkeypatch) -> Path:
                 pixels = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(folder / name, "JPEG")
     monkeypatch.setenv("SEMCONT_DATA", str(tmp_path))
-    for cached in (images._loaded, images._decoded):
-        cached.cache_clear()
-    yield tmp_path
-    for cached in (images._loaded, images._decoded):
-        cached.cache_clear()
+    return tmp_path
 
 
 def _preset(**data):
@@ -48,6 +45,32 @@ def test_what_is_measured_is_held_and_what_is_trained_on_is_streamed(photographs
     monkeypatch.setattr(images, "_PIECE", 7)
     again = images.split_of(_preset(), "test")
     assert torch.equal(held.images, again.images) and torch.equal(held.labels, again.labels)
+
+
+def test_another_folder_in_the_same_process_gives_its_own_images(photographs, tmp_path_factory, monkeypatch):
+    first = images.split_of(_preset(), "test"), images.source_of(_preset(), "train")
+    assert images.split_of(_preset(), "test") is first[0], "kept where nothing changed"
+    other = tmp_path_factory.mktemp("other")
+    shutil.copytree(photographs / "imagenette-224", other / "imagenette-224")
+    (moved,) = (other / "imagenette-224" / "val" / next(iter(IMAGENETTE))).glob("ILSVRC2012_val_*")
+    moved.unlink()
+    monkeypatch.setenv("SEMCONT_DATA", str(other))
+    assert len(images.split_of(_preset(), "test")) == len(first[0]) - 1
+    assert images.source_of(_preset(), "train").folder != first[1].folder
+
+
+def test_the_mean_colour_takes_few_pictures_of_a_stream_and_all_of_a_set_in_memory(photographs, monkeypatch):
+    whole = images.source_of(_preset(), "train").in_memory().images
+    assert images.mean_colour(_preset()) == pytest.approx((whole.double().mean((0, 2, 3)) / 255).tolist(), abs=1e-12)
+    images._mean_colour.cache_clear()
+    monkeypatch.setattr(images, "COLOURED", 4)
+    monkeypatch.setattr(images, "LARGEST", 0)  # all of them would be refused
+    expected = (whole[:4].double().mean((0, 2, 3)) / 255).tolist()
+    assert images.mean_colour(_preset()) == pytest.approx(expected, abs=1e-12)
+    images._mean_colour.cache_clear()
+    bundled = images.split_of(SMOKE, "train").images
+    assert len(bundled) > images.COLOURED
+    assert images.mean_colour(SMOKE) == tuple((bundled.double().mean((0, 2, 3)) / 255).tolist())
 
 
 def test_more_than_memory_should_hold_is_refused_with_the_key_to_set(photographs, monkeypatch):

@@ -287,4 +287,6 @@ def test_without_masks_the_ledger_is_handed_no_energy():
     ]
     both = pd.DataFrame(rows)
     assert set(interpretability.measures(both)) == {"ig_energy", "ig_roughness", "gradcam_energy", "lime_energy"}
-    assert set(interpretability.measures(both[both["measure"] == "roughness"])) == {"ig_roughness"}
+    maskless = interpretability.measures(both[both["measure"] == "roughness"])
+    assert {name for name, entry in maskless.items() if "rows" in entry} == {"ig_roughness"}
+    assert all("no masks" in entry["absent"] for entry in maskless.values() if "rows" not in entry)

@@ -90,14 +90,14 @@ def test_bad_names_are_refused_before_anything_is_written(empty_store):
 
 KILLED = """
 import os, signal
-from semcont.paper import runs
+from semcont.paper import run_files, runs
 from semcont.paper.presets import load_preset
-save = runs._save_checkpoint
+save = run_files.save_checkpoint
 def once(folder, state):
     save(folder, state)
     if state["epoch"] == {epoch}:
         os.kill(os.getpid(), signal.SIGKILL)
-runs._save_checkpoint = once
+run_files.save_checkpoint = once
 runs.trained(load_preset("smoke"), "{arm}", 3, epochs=3)
 """
 

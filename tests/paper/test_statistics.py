@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binomtest, ttest_1samp
 from scipy.stats import t as student
 
-from semcont.paper.statistics import accuracy, bootstrap, detectable, holm, interval, mean, paired
+from semcont.paper.statistics import accuracy, bootstrap, detectable, holm, interval, mean, paired, share
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 10), (3, 10), (500, 1000), (1000, 1000), (1, 3)])
@@ -61,7 +61,28 @@ def test_accuracy_and_mean_give_n_value_and_interval():
     grouped = accuracy(correct, np.arange(100) // 10)
     assert grouped["low"] < row["low"] < 0.8 < row["high"] < grouped["high"]
     assert mean(correct)["mean"] == 0.8
-    assert accuracy(np.ones(5, bool), np.arange(5))["high"] == 1.0
+
+
+@pytest.mark.parametrize("right", [False, True])
+def test_no_success_and_nothing_but_success_have_wilsons_interval_of_the_groups(right):
+    groups = np.arange(200) // 4
+    found = accuracy(np.full(200, right), groups)
+    assert (found["low"], found["high"]) == interval(50 * right, 50) and found["accuracy"] == right
+    assert found["high"] - found["low"] == pytest.approx(0.071, abs=1e-3), "50 trials, not 200, and not none"
+    alone = accuracy(np.full(200, right))
+    assert alone["high"] - alone["low"] < found["high"] - found["low"]
+    assert share(np.full(200, 0.5), groups)["low"] == 0.5, "one value of all that is no share of 0 or 1"
+
+
+def test_rare_events_are_covered_where_the_bootstrap_alone_would_miss_them():
+    """One glyph in a hundred is an event, with all its copies: samples of 60 glyphs often hold none."""
+    rng, groups, covered, bare = np.random.default_rng(5), np.repeat(np.arange(60), 4), 0, 0
+    for trial in range(200):
+        events = (rng.random(60) < 0.01)[groups]
+        found, low_high = accuracy(events, groups, seed=trial), bootstrap(events, groups, seed=trial)
+        covered += found["low"] <= 0.01 <= found["high"]
+        bare += low_high[0] <= 0.01 <= low_high[1]
+    assert covered / 200 > 0.9 and bare / 200 < 0.6
 
 
 def test_bad_input_is_refused():

@@ -11,9 +11,9 @@ from torch import Generator, Tensor
 
 from ... import attacks
 from .. import statistics
+from ..arrays import groups_of
 from ..measurements import measurement
 from ..presets import Preset
-from ..robustness import groups_of
 from ..runs import Run, predict, trained
 from ..strict import SettingsError
 
@@ -37,7 +37,7 @@ def row(about: dict[str, Any], alive: Tensor, groups: np.ndarray | None, seconds
 # --- PGD --------------------------------------------------------------------------------------------------------------
 
 
-@measurement(version=1)
+@measurement(version=2)
 def by_pgd(
     run,
     *,
@@ -104,7 +104,7 @@ def planned(preset: Preset, classes: int, full: bool) -> list[dict[str, Any]]:
 # --- noise ------------------------------------------------------------------------------------------------------------
 
 
-@measurement(version=1)
+@measurement(version=2)
 def by_noise(run, *, kind: str, eps: float, draws: int, images: int) -> pd.DataFrame:
     """Accuracy where an image has to be right in each of `draws` noisy copies, of norm eps in 1/255: one row.
 
@@ -134,7 +134,7 @@ def noisy(x: Tensor, kind: str, eps: float, generator: Generator) -> Tensor:
 # --- from arm to arm --------------------------------------------------------------------------------------------------
 
 
-@measurement(version=1)
+@measurement(version=2)
 def carried(
     run, *, targets: dict[str, str], eps: float, step_size: float, steps: int, images: int, loss: str = "margin"
 ) -> pd.DataFrame:

@@ -120,7 +120,7 @@ def _alone() -> Iterator[list[str]]:
         checks.funcs.update(dict.fromkeys(checks.funcs, 0))  # and counts on from network to network
 
 
-@measurement(version=1)
+@measurement(version=2)
 def by_part(run, *, chain: list[list], eps: float, effort: float = 1.0) -> pd.DataFrame:
     """Accuracy after a part of AutoAttack within eps (1/255) and those before it: one row, for the last of the `chain`.
 

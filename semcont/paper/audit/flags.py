@@ -19,7 +19,7 @@ HARMLESS = ("none", "noise", "far")
 """What the worst case leaves out: no attack, noise, and attacks beyond Table 2's radius."""
 
 
-@measurement(version=1)
+@measurement(version=2)
 def randomness(run, *, images: int) -> pd.DataFrame:
     """The share of test images whose logits differ between two calls by over 1e-4 of their length: an attack on such a
     network follows a gradient that is not the one of the next call. Columns: share, n, low, high.

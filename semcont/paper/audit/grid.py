@@ -19,7 +19,7 @@ AS_ARMS = "the arms"
 COLUMNS = ["arm", "seed", "training", "space", "eps", "accuracy", "n", "low", "high", "paper", "off", "nearest", "fits"]
 
 
-@measurement(version=1)
+@measurement(version=2)
 def by_space(run, *, space: str, eps: list[float], steps: int, relative_step: float, images: int) -> pd.DataFrame:
     """Accuracy over the radius in 1/255 of pixels, or of normalised images: a row per radius.
 

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 
 from .. import robustness
+from ..arrays import groups_of
 from ..claims import numbers
 from ..measurements import measurement
 from ..presets import Preset
@@ -53,7 +54,7 @@ def conduct(section) -> Audited:
     if found.everything.empty:
         return found
     radius = section.preset.evaluation.eps
-    groups = {(run.arm, run.seed): robustness.groups_of(run.images("test")) for run in runs}
+    groups = {(run.arm, run.seed): groups_of(run.images("test")) for run in runs}
     worst = flags.worst_case(found.everything, radius, groups)
     most = max(own.images, own.grid_images, own.transfer_images)
     zero = section.measured(robustness.gradients, runs, images=most)
@@ -110,7 +111,7 @@ def _spaces(section, runs: list[Run]) -> pd.DataFrame:
 # --- one network ------------------------------------------------------------------------------------------------------
 
 
-@measurement(version=1)
+@measurement(version=2)
 def worst(run, *, pgd: list[dict], chain: list[list], eps: float, effort: float) -> pd.DataFrame:
     """Accuracy of one network in the worst case over the attacks that every network gets: one row, as `shared` asks.
 

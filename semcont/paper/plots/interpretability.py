@@ -57,13 +57,6 @@ def _key(axes: np.ndarray, explanation: str) -> None:
     key.outline.set_visible(False)
 
 
-def _bare(ax: Axes) -> None:
-    ax.set(xticks=[], yticks=[])
-    ax.grid(False)
-    for spine in ax.spines.values():
-        spine.set_visible(False)
-
-
 def _outline(ax: Axes, mask: np.ndarray | None, colour: str) -> None:
     """The border of the object, along the pixels' edges."""
     if mask is not None:
@@ -77,7 +70,7 @@ def _outline(ax: Axes, mask: np.ndarray | None, colour: str) -> None:
 def _picture(ax: Axes, picture: np.ndarray, mask: np.ndarray | None) -> None:
     ax.imshow(picture, interpolation="nearest")
     _outline(ax, mask, "white")
-    _bare(ax)
+    style.bare(ax)
 
 
 def _map(ax: Axes, rows: pd.DataFrame, picture: np.ndarray, mask: np.ndarray | None, explanation: str) -> None:
@@ -88,7 +81,7 @@ def _map(ax: Axes, rows: pd.DataFrame, picture: np.ndarray, mask: np.ndarray | N
         values, cmap=LOOKS[explanation][0], vmin=-top if explanation == "lime" else 0, vmax=top, interpolation="nearest"
     )
     _outline(ax, mask, "#111111" if explanation == "lime" else "#7fe3ff")
-    _bare(ax)
+    style.bare(ax)
     if "energy" in rows:
         ax.set_xlabel(f"{rows['energy'].iloc[0]:.1f} ×", fontsize=8, labelpad=1.5)
 

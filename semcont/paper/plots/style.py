@@ -110,6 +110,14 @@ def legend_above(fig: Figure, ax: Axes, columns: int | None = None) -> None:
     fig.legend(handles, labels, loc="outside upper center", ncols=columns or -(-len(labels) // rows))
 
 
+def bare(ax: Axes) -> None:
+    """Axes for a picture: no ticks, grid or frame."""
+    ax.set(xticks=[], yticks=[])
+    ax.grid(False)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+
+
 def show_images(
     axes: np.ndarray,
     images: Sequence[np.ndarray],
@@ -119,10 +127,7 @@ def show_images(
     """Images (h, w, 3) in [0, 1] or uint8, one per axes in reading order, no ticks; `titles` over the first row."""
     axes = np.atleast_2d(axes)
     for k, ax in enumerate(axes.flat):
-        ax.set(xticks=[], yticks=[])
-        ax.grid(False)
-        for spine in ax.spines.values():
-            spine.set_visible(False)
+        bare(ax)
         if k < len(images):
             ax.imshow(np.asarray(images[k]), interpolation="nearest", vmin=0, vmax=1)
         row, column = divmod(k, axes.shape[1])
