@@ -112,5 +112,5 @@ def measured(folder: Path) -> list[str]:
     for row in rows:
         radius = "" if row["eps"] is None or row["attack"] == "none" else f"{row['eps']:g}/255"
         low, high = (f"{100 * row[bound]:.1f}" for bound in ("low", "high"))
-        lines.append(f"| {row['attack']} | {radius} | {100 * row['accuracy']:.2f} | {low} to {high} | {row['n']} |")
+        lines.append(f"| {row['attack']} | {radius} | {100 * row['accuracy']:.2f} | {low} to {high} | {row['n']:,} |")
     return lines
