@@ -113,9 +113,9 @@ def test_the_card_says_what_was_measured_on_the_very_file(shelf):
     table = measured(run, robustness.by_attack, attacks=robustness.table2(SMOKE))
     published.publish(SMOKE)
     text = page.read_text()
-    found = re.findall(r"^\| (\S+) \| (\S*) ?\| ([\d.]+) \| [\d.]+ to [\d.]+ \| (\d+) \|$", text, flags=re.M)
+    found = re.findall(r"^\| (\S+) \| (\S*) ?\| ([\d.]+) \| [\d.]+ to [\d.]+ \| ([\d,]+) \|$", text, flags=re.M)
     expected = [
-        (r.attack, "" if r.eps == 0 else "8/255", f"{100 * r.accuracy:.2f}", str(r.n)) for r in table.itertuples()
+        (r.attack, "" if r.eps == 0 else "8/255", f"{100 * r.accuracy:.2f}", f"{r.n:,}") for r in table.itertuples()
     ]
     assert found == expected and len(found) == 2
     assert run.record["files"]["weights.safetensors"][:16] in text
