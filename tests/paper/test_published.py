@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
+from semcont.datasets.files import DataError
 from semcont.paper import cards, paths, published, robustness, runs
 from semcont.paper.measurements import measurement
 from semcont.paper.presets import load_preset
@@ -142,7 +143,7 @@ def test_committed_cards_hold_on_what_data_is_there(page, tmp_path, monkeypatch)
     arm, seed = re.match(r"(.+)-s(\d+)-", page.stem).groups()
     try:
         run = trained(preset, arm, int(seed))
-    except paths.UserError as error:
+    except (DataError, paths.UserError) as error:
         pytest.skip(f"{preset.data.name} is not at hand: {error}")
     assert run.folder.name == page.stem
     attacks = {"none": robustness.table2(preset)["none"]}
