@@ -30,7 +30,7 @@ def card(folder: Path, preset: Preset) -> str:
     rows = [
         ("objective", objective(preset, arm)),
         ("network", _network(settings, record)),
-        ("input", "images in [0, 1], (n, 3, 32, 32) or larger; the normaliser is inside"),
+        ("input", "images in [0, 1]; the normaliser is inside"),
         ("data", _data(settings)),
         ("training", _training(settings["training"], settings["attack"])),
         ("file", f"`{folder.name}/{WEIGHTS}`, SHA-256 `{record['files'][WEIGHTS][:16]}...`"),
@@ -49,8 +49,9 @@ def objective(preset: Preset, arm: str) -> str:
     terms = [f"{weight:g} CE({image})" for weight, image in ((kind.a, "x"), (kind.b, "x'")) if weight]
     if kind.weight:
         terms.append(f"{getattr(preset.constraint, kind.weight):g} {_D[kind.distance]}")
-    made = {"none": "", "photometric": ", x' = P(x) at level 1", "pgd": ", x' by PGD", "gaussian": ", x' = x + noise"}
-    return " + ".join(terms) + made[kind.perturbation].replace("level 1", f"level {preset.constraint.level}")
+    photometric = f", x' = P(x) at level {preset.constraint.level}"
+    made = {"none": "", "photometric": photometric, "pgd": ", x' by PGD", "gaussian": ", x' = x + noise"}
+    return " + ".join(terms) + made[kind.perturbation]
 
 
 def _network(settings: dict[str, Any], record: dict[str, Any]) -> str:
