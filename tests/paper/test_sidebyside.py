@@ -95,3 +95,15 @@ def test_the_ledgers_notebook_is_made_again_when_another_preset_publishes(publis
     inputs = graph._notebook(load_preset("quick"), notebook, settings)["inputs"]
     assert sum(file.endswith("s09_tests.csv") for file in inputs) == 2
     assert not any("smoke" in file or "quick/s09" in file for file in inputs)
+
+
+def test_the_published_page_shows_the_other_presets_as_they_published():
+    """What README links to; if it fails, `semcont paper --preset quick` makes the ledger's notebook again."""
+    first, *others = sidebyside.published()
+    together = pd.read_csv(paths.figures(first) / "s09_presets.csv", keep_default_na=False, dtype=str)
+    assert set(together["preset"]) == {first, *others}
+    for preset in others:
+        own = pd.read_csv(paths.figures(preset) / sidebyside.CLAIMS, keep_default_na=False, dtype=str)
+        shown = together[together["preset"] == preset].set_index("id")
+        assert shown["verdict"].to_dict() == own.set_index("id")["verdict"].to_dict()
+        assert shown["interval"].to_dict() == own.set_index("id")["interval"].to_dict()
