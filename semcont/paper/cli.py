@@ -112,7 +112,7 @@ def publish(preset: PresetName = "quick", stamp: Stamp = None) -> None:
 
 @app.command("publish-networks")
 def publish_networks(preset: PresetName = "quick") -> None:
-    """Copy a preset's finished networks, with what was measured on them, into data/checkpoints/PRESET."""
+    """Copy the finished networks of a preset's arms, with what was measured on them, into data/checkpoints/PRESET."""
     from . import presets, published
 
     names = published.publish(presets.load_preset(preset))

@@ -41,14 +41,16 @@ def network(preset: str, arm: str, seed: int = 0) -> nn.Module:
 
 
 def publish(preset: Preset) -> list[str]:
-    """Copy every finished run of a preset, with what was measured on it, to data/checkpoints/<preset>; their names.
+    """Copy the finished runs of a preset's arms, with what was measured on them, to data/checkpoints/<preset>; their
+    names.
 
-    The preset's own arms get a card. Runs that are not finished are left out, and so are tables that hold pictures, of
-    data that are not bundled. Raises `UserError` for a file above `LARGEST`: `training.stored` halves it.
+    Each gets a card. Runs that are not finished are left out, and so are tables that hold pictures, of data that are
+    not bundled; networks beside the arms (other alphas, lengths, digits) too, of which there may be a hundred.
+    Raises `UserError` for a file above `LARGEST`: `training.stored` halves it.
     """
     names = []
-    for job in graph.training_jobs(preset):
-        folder = runs.folder_of(preset, job.arm, job.seed, **dict(job.changes))
+    for job in graph.arms(preset):
+        folder = runs.folder_of(preset, job.arm, job.seed)
         if not (folder / RECORD).is_file():
             continue
         target = paths.checkpoints() / preset.name / folder.name
@@ -60,8 +62,7 @@ def publish(preset: Preset) -> list[str]:
             )
         _pack(folder / "measured", target / shelf.MEASURED, runs.split_of(preset, "test").bundled)
         shelf.copy(folder, target)
-        if not job.changes:
-            cards.write(target.with_suffix(".md"), folder, preset)
+        cards.write(target.with_suffix(".md"), folder, preset)
         names.append(folder.name)
     return names
 

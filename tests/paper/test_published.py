@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from semcont.datasets.files import DataError
-from semcont.paper import cards, paths, published, robustness, runs
+from semcont.paper import cards, graph, paths, published, robustness, runs
 from semcont.paper.measurements import measurement
 from semcont.paper.presets import load_preset
 from semcont.paper.runs import measured, trained
@@ -168,6 +168,12 @@ def test_a_run_that_is_not_finished_or_too_large_is_not_published(shelf, monkeyp
     monkeypatch.setattr(published, "LARGEST", 10)
     with pytest.raises(paths.UserError, match=r"cannot be published: the most is 10 .*float16"):
         published.publish(SMOKE)
+
+
+def test_a_network_beside_the_arms_is_not_published(shelf):
+    job = next(job for job in graph.training_jobs(SMOKE, "03_continuity") if job.arm == "c" and job.changes)
+    trained(SMOKE, job.arm, job.seed, **dict(job.changes))
+    assert published.publish(SMOKE) == []
 
 
 def test_what_is_measured_is_what_was_stored(shelf):
