@@ -163,6 +163,21 @@ def test_the_ledger_gets_the_worst_case_and_else_what_the_short_audit_leaves(fou
     assert (row["label"], row["value"]) == ("adv", 0.4)
 
 
+def test_a_costly_attack_on_few_images_does_not_narrow_the_comparison():
+    """Of 4 images three survive the attack on all of them; of the first 2, none survives the one on 2."""
+    rows = [
+        {"arm": arm, "seed": 0, "attack": name, "family": "pgd", "eps": 8.0, "accuracy": sum(a) / len(a), "alive": a}
+        for arm in ("adv", "adv+c")
+        for name, a in (("wide", [True, True, True, False]), ("none", [True] * 4), ("costly", [False, False]))
+    ]
+    groups = {("adv", 0): None, ("adv+c", 0): None}
+    worst = flags.worst_case(pd.DataFrame(rows), 8, groups, images=4).set_index(["arm", "scope"])
+    assert worst.loc[("adv", "every network"), ["accuracy", "n", "attacks"]].tolist() == [0.75, 4, 1]
+    assert worst.loc[("adv", "everything"), ["accuracy", "n", "attacks"]].tolist() == [0.0, 2, 2]
+    fewer = flags.worst_case(pd.DataFrame(rows), 8, groups, images=9).set_index(["arm", "scope"])
+    assert fewer.equals(worst)  # the test set may have fewer images than the preset asks for
+
+
 def test_where_the_preset_asks_for_nothing_nothing_is_attacked_or_staged(tmp_path):
     section = Section(tmp_path, _preset(Audit()), 4)
     result = audit.conduct(section)

@@ -52,19 +52,23 @@ def left(rows: pd.DataFrame) -> np.ndarray:
     return np.stack([np.asarray(alive[:n], dtype=bool) for alive in rows["alive"]]).all(axis=0)
 
 
-def worst_case(table: pd.DataFrame, radius: float, groups: dict[tuple[str, int], np.ndarray | None]) -> pd.DataFrame:
+def worst_case(
+    table: pd.DataFrame, radius: float, groups: dict[tuple[str, int], np.ndarray | None], images: int = 0
+) -> pd.DataFrame:
     """Accuracy where an image counts only if it survives every attack within `radius` (1/255).
 
     `table` holds all attacks of all networks, `groups` what a bootstrap resamples, by (arm, seed). Scope "every
-    network" takes the attacks that each network got, so that arms and seeds can be compared; "everything" takes all,
-    for the networks that got more. Columns: arm, seed, scope, attacks (their number), strongest (which alone leaves
-    least), accuracy, n, low, high.
+    network" takes the attacks that each network got on at least `images` images, so that arms and seeds can be compared
+    and a costly attack on few images does not narrow the comparison to those; "everything" takes all attacks, on the
+    images that they share. Columns: arm, seed, scope, attacks (their number), strongest (which alone leaves least),
+    accuracy, n, low, high.
     """
     counted = table[~family_of(table, radius).isin(HARMLESS)]
     if counted.empty:
         return pd.DataFrame()
+    wide = counted["alive"].map(len) >= min(images, counted["alive"].map(len).max())
     networks = list(counted.groupby(["arm", "seed"], sort=False))
-    shared = set.intersection(*(set(rows["attack"]) for _, rows in networks))
+    shared = set.intersection(*(set(rows["attack"][wide[rows.index]]) for _, rows in networks))
     found = []
     for (arm, seed), rows in networks:
         for scope, mine in (("every network", rows[rows["attack"].isin(shared)]), ("everything", rows)):

@@ -117,7 +117,8 @@ def conclusion(found: Audited) -> str:
     told = [f"- `{r['arm']}` (seed {r['seed']}): {r['check']}, {r['value'] * 100:.1f} %" for _, r in raised.iterrows()]
     head = f"{len(raised)} of {len(found.checks)} checks raise a flag" + (":" if told else ".")
     rows = found.worst[found.worst["scope"] == "every network"]
-    after = f"In the worst case over the {rows['attacks'].iloc[0]} attacks that every network got:" if len(rows) else ""
+    every = [f"{rows['attacks'].iloc[0]} attacks", f"{rows['n'].iloc[0]:,} images"] if len(rows) else []
+    after = f"In the worst case over the {every[0]} that every network got, on {every[1]}:" if every else ""
     told = told if len(told) <= 12 else [*told[:12], f"- and {len(told) - 12} more, in the table"]
     return "\n".join(
         [head, "", *told, "", after, "", describe(rows, "accuracy", robustness.PAPER, percent=True), "", caution(rows)]

@@ -55,7 +55,7 @@ def conduct(section) -> Audited:
         return found
     radius = section.preset.evaluation.eps
     groups = {(run.arm, run.seed): groups_of(run.images("test")) for run in runs}
-    worst = flags.worst_case(found.everything, radius, groups)
+    worst = flags.worst_case(found.everything, radius, groups, own.images)
     most = max(own.images, own.grid_images, own.transfer_images)
     zero = section.measured(robustness.gradients, runs, images=most)
     random = section.measured(flags.randomness, runs, images=most)
