@@ -34,7 +34,7 @@ def paired_differences(
                 panel.plot(factor * row[["low", "high"]].astype(float), [y, y], color=colour, linewidth=2, zorder=2)
         panel.axvline(0, color="#444444", linewidth=1, zorder=1)
         panel.set(title=title, xlabel="points" if factor == 100 else "difference", ylim=(len(labels) - 0.5, -0.5))
-        panel.xaxis.set_major_locator(MaxNLocator(4))
+        panel.xaxis.set_major_locator(MaxNLocator(3))  # small differences have long labels
         panel.grid(axis="y", visible=False)
     np.ravel(ax)[0].set_yticks(range(len(labels)), [f"{first} − {second}" for first, second in labels])
     return ax
