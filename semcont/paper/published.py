@@ -18,6 +18,9 @@ from .strict import SettingsError
 LARGEST = 2_000_000
 """Bytes that one published file may have."""
 
+LARGEST_TABLE = 500_000
+"""Bytes of a measured table that travels with its network; a larger one holds every image and is soon measured again."""
+
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same tables are the same archive, byte for byte, whenever it is written
 
 
@@ -45,7 +48,8 @@ def publish(preset: Preset) -> list[str]:
     names.
 
     Each gets a card. Runs that are not finished are left out, and so are tables that hold pictures, of data that are
-    not bundled; networks beside the arms (other alphas, lengths, digits) too, of which there may be a hundred.
+    not bundled, or more than `LARGEST_TABLE`; networks beside the arms (other alphas, lengths, digits) too, of which
+    there may be a hundred.
     Raises `UserError` for a file above `LARGEST`: `training.stored` halves it.
     """
     names = []
@@ -73,6 +77,8 @@ def _pack(measured: Path, archive: Path, bundled: bool) -> None:
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as tables:
         for note in sorted(measured.glob("*.json")):
             if not bundled and store.read_json(note, f"delete {note}").get("pictures"):
+                continue
+            if note.with_suffix(".parquet").stat().st_size > LARGEST_TABLE:
                 continue
             for path in (note, note.with_suffix(".parquet")):
                 tables.writestr(zipfile.ZipInfo(path.name, _EPOCH), path.read_bytes(), zipfile.ZIP_DEFLATED)

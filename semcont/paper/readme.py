@@ -211,7 +211,8 @@ _LEGEND = (
     "Differences are first arm less second in percentage points, or a ratio (×). Brackets: with one seed a 95 % "
     "interval over test images (PhotoDigits: glyphs), which says nothing of other trainings; with several a t interval "
     "over seeds, paired within each, for the primary claims widened for their number. *Negligible*: inside the margin "
-    "that the ledger states. *Undecided*: so many seeds could not tell."
+    "that the ledger states. *Undecided*: so many seeds could not tell. Times are of the runs that made the published "
+    "files: trainings are not in them, nor what had been measured before."
 )
 
 

@@ -170,6 +170,14 @@ def test_a_run_that_is_not_finished_or_too_large_is_not_published(shelf, monkeyp
         published.publish(SMOKE)
 
 
+def test_a_large_table_is_measured_again_and_not_published(shelf, monkeypatch):
+    first = trained(SMOKE, "base", 0)
+    measured(first, one)
+    monkeypatch.setattr(published, "LARGEST_TABLE", 10)
+    published.publish(SMOKE)
+    assert not (paths.checkpoints() / "smoke" / first.folder.name / MEASURED).exists()
+
+
 def test_a_network_beside_the_arms_is_not_published(shelf):
     job = next(job for job in graph.training_jobs(SMOKE, "03_continuity") if job.arm == "c" and job.changes)
     trained(SMOKE, job.arm, job.seed, **dict(job.changes))
