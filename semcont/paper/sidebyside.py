@@ -95,7 +95,7 @@ def for_reading(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def scopes(table: pd.DataFrame) -> pd.DataFrame:
-    """Of what each preset's verdicts speak: its widest scope over seeds, and how many claims it decided."""
+    """Of what each preset's verdicts speak: the scope that most of them have, and how many claims it decided."""
     rows = []
     for preset in order(table):
         mine = table[table["preset"] == preset]

@@ -81,6 +81,9 @@ def test_the_forest_has_a_lane_per_preset(published):
     ax = plots.claims_presets(lanes, paper.assign(difference=6.67))
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
     assert labels == ["paper", "quick, 1 seed", "local, 10 seeds", "cifar100, 10 seeds"]
+    mixed = pd.concat([lanes, pd.DataFrame([case(1, 1, preset="local")])], ignore_index=True)
+    told = plots.claims_presets(mixed, paper.assign(difference=6.67)).get_legend().get_texts()
+    assert "local, 1 to 10 seeds" in [text.get_text() for text in told]
     dots = [(float(x), float(y)) for points in ax.collections for x, y in getattr(points, "get_offsets", list)()]
     shown = sorted({(x, round(y, 3)) for x, y in dots if x in (6.67, -2, 3)}, key=lambda dot: dot[1])
     assert [x for x, _ in shown] == [6.67, -2, 3, 3]  # from the top: the paper, then a lane each

@@ -53,8 +53,9 @@ def claims_presets(
     for lane, (name, colour) in enumerate(zip(names, _colours(len(names)), strict=True), 1):
         mine = shown[shown["preset"] == name]
         _means(ax, mine, mine["id"].map(line) - 0.4 + (lane + 0.5) * step, colour, size=16)
-        hollow = mine["seeds"].max() < 2
-        seeds = f"{mine['seeds'].max():.0f} seed{'' if hollow else 's'}"
+        few, many = mine["seeds"].min(), mine["seeds"].max()
+        hollow = few < 2  # where one claim had a single run, most had
+        seeds = f"{few:.0f} to {many:.0f} seeds" if few < many else f"{many:.0f} seed{'' if many < 2 else 's'}"
         face = {"markerfacecolor": "white" if hollow else colour}
         handles.append(Line2D([], [], marker="o", color=colour, **face, label=f"{name}, {seeds}"))
     ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(handles), borderaxespad=0.1)
