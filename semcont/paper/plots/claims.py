@@ -54,7 +54,7 @@ def claims_presets(
         mine = shown[shown["preset"] == name]
         _means(ax, mine, mine["id"].map(line) - 0.4 + (lane + 0.5) * step, colour, size=16)
         few, many = mine["seeds"].min(), mine["seeds"].max()
-        hollow = few < 2  # where one claim had a single run, most had
+        hollow = mine["seeds"].median() < 2
         seeds = f"{few:.0f} to {many:.0f} seeds" if few < many else f"{many:.0f} seed{'' if many < 2 else 's'}"
         face = {"markerfacecolor": "white" if hollow else colour}
         handles.append(Line2D([], [], marker="o", color=colour, **face, label=f"{name}, {seeds}"))
