@@ -188,9 +188,10 @@ class Interpretability:
     sensitivity_radius: float = 5  # of them, in 1/255
     infidelity_patches: int = 24  # squares painted over, per image
     mosaics: int = 0  # of four test images each, per seed; 0: none
+    mosaic_images: int | None = None  # right for all of a seed's networks, that they are made of; None: the paired ones
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "images", "rows", "steps", "samples", "superpixels", "paired_seeds")
+        at_least(self, 1, "images", "rows", "steps", "samples", "superpixels", "paired_seeds", "mosaic_images")
         at_least(self, 1, "sensitivity_draws", "infidelity_patches")
         at_least(self, 2, "curve_steps")
         at_least(self, 0, "paired_images", "mosaics")

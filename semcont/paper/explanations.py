@@ -85,11 +85,15 @@ def pairs(runs: list[Run], images: int) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True) if tables else empty
 
 
-def chosen(section) -> pd.DataFrame:
-    """`pairs` of the section's networks on the first `paired_seeds` seeds; empty where the preset asks for none."""
+def chosen(section, images: int | None = None) -> pd.DataFrame:
+    """`pairs` of the section's networks on the first `paired_seeds` seeds; empty where the preset asks for none.
+
+    Of `images` test images, where given, else as many as the preset says.
+    """
     own = section.preset.interpretability
     runs = section.runs() if own.paired_images else []
-    return pairs([run for run in runs if run.seed in section.seeds[: own.paired_seeds]], own.paired_images)
+    runs = [run for run in runs if run.seed in section.seeds[: own.paired_seeds]]
+    return pairs(runs, images or own.paired_images)
 
 
 def _pools(run: Run) -> Iterator[int]:
@@ -234,16 +238,24 @@ def measure(section, paired: pd.DataFrame) -> pd.DataFrame:
     asked = {"methods": methods(section.preset)}
     budget = {"steps": own.curve_steps, "draws": own.sensitivity_draws, "radius": own.sensitivity_radius}
     budget["patches"] = own.infidelity_patches
+    tiles = paired if own.mosaic_images is None else chosen(section, own.mosaic_images)
     for run in section.runs():
         mine = paired[paired["seed"] == run.seed]
-        chosen = mine if run.arm == "base" else mine[mine["arm"] == run.arm]
-        if chosen.empty:
+        explained = mine if run.arm == "base" else mine[mine["arm"] == run.arm]
+        if explained.empty:
             continue
-        images, asked["pool"] = list(dict.fromkeys(chosen["image"])), int(mine["pool"].iloc[0])
-        tables.append(section.measured(per_image, [run], images=images, budget=budget, **asked))
-        every = mine.groupby("image", sort=False).agg(arms=("arm", "nunique"), label=("label", "first"))
-        every = every[every["arms"] == mine["arm"].nunique()]  # right for all of the seed's networks
+        images, pool = list(dict.fromkeys(explained["image"])), int(mine["pool"].iloc[0])
+        tables.append(section.measured(per_image, [run], images=images, pool=pool, budget=budget, **asked))
+        every = _agreed(tiles[tiles["seed"] == run.seed])
         if own.mosaics and every["label"].nunique() >= 4:
-            images = every.index.tolist()
-            tables.append(section.measured(per_mosaic, [run], images=images, count=own.mosaics, **asked))
+            images, pool = every["image"].tolist(), int(every["pool"].iloc[0])
+            tables.append(section.measured(per_mosaic, [run], images=images, pool=pool, count=own.mosaics, **asked))
     return pd.concat(tables, ignore_index=True)
+
+
+def _agreed(paired: pd.DataFrame) -> pd.DataFrame:
+    """The images of one seed that are right for all of its networks. Columns: image, label, pool."""
+    every = paired.groupby("image", sort=False).agg(
+        arms=("arm", "nunique"), label=("label", "first"), pool=("pool", "first")
+    )
+    return every[every["arms"] == paired["arm"].nunique()].reset_index()

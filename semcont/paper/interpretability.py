@@ -74,7 +74,8 @@ def distinct(chosen: pd.DataFrame, rows: int) -> list[int]:
 def describe_sample(chosen: pd.DataFrame) -> str:
     """How many images are explained, and how many of them every network gets right."""
     agreed, runs = int((chosen["right"] == chosen["runs"]).sum()), chosen["runs"].iloc[0]
-    told = f"{len(chosen)} test images are explained; all {runs} networks classify **{agreed}** of them correctly"
+    all_of_them = f"all {runs} networks classify" if runs > 1 else "the network classifies"
+    told = f"{len(chosen)} test images are explained; {all_of_them} **{agreed}** of them correctly"
     if agreed < len(chosen):
         return (
             told + ". The others were added because too few are: their maps explain a class that some network denies."

@@ -107,6 +107,8 @@ def conclusion(values: pd.DataFrame, explanation: str) -> str:
             rows = rows[(rows["first"] == direction.first) & (rows["second"] == direction.second)]
             if len(rows):
                 lines.append(_line(rows, direction))
+    if not lines:
+        return "Nothing is compared here: that takes two of the paper's arms and, for energy, masks of the objects."
     return "\n".join([*lines, "", directions.caution(values)])
 
 

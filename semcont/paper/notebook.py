@@ -127,6 +127,10 @@ class Section:
         about = {"kind": "table", "alt": "", "caption": caption, "publish": True, "png": None}
         self._figures[name] = about | {"csv": self._stage_table(name, table)}
         shown = table if show is None else show
+        if shown.empty:
+            text = f"*{caption}*: no rows under this preset."
+            _show({"text/markdown": text, "text/plain": text}, {"name": name})
+            return
         html = shown.to_html(
             index=not isinstance(shown.index, pd.RangeIndex),
             float_format=_number,

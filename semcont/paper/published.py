@@ -19,7 +19,7 @@ LARGEST = 2_000_000
 """Bytes that one published file may have."""
 
 LARGEST_TABLE = 500_000
-"""Bytes of a measured table that travels with its network; a larger one holds every image and is soon measured again."""
+"""Bytes of a measured table that travels with its network; a larger one holds every image, soon measured again."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same tables are the same archive, byte for byte, whenever it is written
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from semcont.paper import explanation_tables, explanations
 from semcont.paper.plots import explanation_measures
@@ -105,6 +106,26 @@ def test_mosaics_of_a_smoke_network(smoke):
     found = explanations.per_mosaic(runs[0], images=list(range(20)), pool=60, count=3, methods=methods)
     assert found["measure"].tolist() == ["mosaic energy"] * 3 + ["mosaic pointing"] * 3
     assert found["value"].between(0, 4).all()  # a quarter of the area: at most four times its share
+
+
+def test_mosaics_may_be_made_of_more_images_than_are_measured(smoke, monkeypatch):
+    preset, runs = smoke
+    own = replace(preset.interpretability, mosaics=3, mosaic_images=12, paired_images=2)
+    right = {"base": torch.arange(60) % 3 > 0, "c": torch.arange(60) > 20}
+    monkeypatch.setattr(explanations, "_right", lambda run, pool: right[run.arm])
+    asked = []
+
+    class Recorded(Section):
+        def measured(self, function, runs, **settings):
+            asked.append((function.__name__, runs[0].arm, settings["images"]))
+            return pd.DataFrame()
+
+    section = Recorded(replace(preset, interpretability=own), runs)
+    explanations.measure(section, explanations.chosen(section))
+    tiles = {arm: images for name, arm, images in asked if name == "per_mosaic"}
+    assert tiles["base"] == tiles["c"] and len(tiles["c"]) == 12
+    assert (right["base"] & right["c"])[tiles["c"]].all()
+    assert [len(images) for name, _, images in asked if name == "per_image"] == [2, 2]
 
 
 # --- the paired table -------------------------------------------------------------------------------------------------

@@ -71,8 +71,8 @@ def worst_evidence(found: Audited, short: pd.DataFrame) -> dict:
 def ladder(found: Audited) -> pd.DataFrame:
     """From no attack to the worst case: Table 2's attack, the strongest of ours, AutoAttack's parts, all together.
 
-    Only attacks that every network got, on at least the images of the worst case; the strongest of ours leaves the least
-    on average over the networks.
+    Only attacks that every network got, on at least the images of the worst case; the strongest of ours leaves the
+    least on average over the networks.
     """
     last = found.worst[found.worst["scope"] == "every network"].assign(attack="worst case")
     table = found.everything

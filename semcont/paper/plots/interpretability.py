@@ -49,8 +49,9 @@ def attribution_maps(
 def _key(axes: np.ndarray, explanation: str) -> None:
     """The colours' meaning, under the maps."""
     colours, low, high = LOOKS[explanation]
+    maps = axes[:, 1:] if axes.shape[1] > 2 else axes  # a single column of maps is too narrow for the words
     key = axes[0, 0].figure.colorbar(
-        ScalarMappable(cmap=colours), ax=list(axes[:, 1:].flat), location="bottom", shrink=0.4, aspect=28, pad=0.02
+        ScalarMappable(cmap=colours), ax=list(maps.flat), location="bottom", shrink=0.4, aspect=28, pad=0.02
     )
     key.set_ticks([0, 1], labels=[low, high])
     key.ax.tick_params(length=0, labelsize=8)
@@ -90,12 +91,15 @@ def attribution_focus(table: pd.DataFrame, axes: np.ndarray | None = None) -> np
     """Energy of the three methods, and roughness of Integrated Gradients, per arm with intervals.
 
     `table` is what `interpretability.summary` returns. A dashed line is 1, a map that prefers no place; a dotted one is
-    a network with random weights, where it was explained, too. Several seeds are dots beside each other.
+    a network with random weights, where it was explained, too. Several seeds are dots beside each other. Without masks
+    there is no energy, and no panel for it.
     """
+    known = set(zip(table["explanation"], table["measure"], strict=True))
+    panels = [panel for panel in PANELS if panel in known]
     if axes is None:
-        _, axes = style.panels(1, len(PANELS), size=(2.15, 2.7))
+        _, axes = style.panels(1, len(panels), size=(2.15 if len(panels) > 1 else 3.2, 2.7))
     axes = np.ravel(axes)
-    for ax, (explanation, measure) in zip(axes, PANELS, strict=True):
+    for ax, (explanation, measure) in zip(axes, panels, strict=True):
         rows = table[(table["explanation"] == explanation) & (table["measure"] == measure)]
         _dots(ax, rows[rows["weights"] == "trained"])
         if measure == "energy":
@@ -104,16 +108,23 @@ def attribution_focus(table: pd.DataFrame, axes: np.ndarray | None = None) -> np
             ax.axhline(value, color=style.MUTED, linewidth=1.1, linestyle=":", zorder=1)
             _note(ax, value, "random weights" if ax is axes[0] else "")
         ax.set_title(TITLES[explanation])
-    energies = axes[: len(PANELS) - 1]
+        if measure == "roughness":
+            ax.set_ylabel("roughness")
+            ax.margins(y=0.12)
+    _align([ax for ax, (_, measure) in zip(axes, panels, strict=True) if measure == "energy"])
+    return axes
+
+
+def _align(energies: list[Axes]) -> None:
+    """One scale for all panels of energy, and the name of the line at 1."""
+    if not energies:
+        return
     for ax in energies[1:]:
         ax.sharey(energies[0])
     low, high = zip(*(ax.dataLim.intervaly for ax in energies), strict=True)
     energies[0].set_ylim(min(0.8, *low) - 0.15, max(high) + 0.15)
     _note(energies[0], 1, "uniform")
     energies[0].set_ylabel("energy on the object,\nover its share of the area")
-    axes[-1].set_ylabel("roughness")
-    axes[-1].margins(y=0.12)
-    return axes
 
 
 def _note(ax: Axes, value: float, text: str) -> None:
@@ -144,6 +155,6 @@ def _dots(ax: Axes, rows: pd.DataFrame) -> None:
                 linewidth=1.4,
             )
     ax.set_xticks(range(len(arms)), [style.ARM_LABELS[arm] for arm in arms])
-    ax.tick_params(axis="x", labelsize=8, labelrotation=90 if len(arms) > 6 else 0)
+    ax.tick_params(axis="x", labelsize=8, labelrotation=90 if len(arms) > 5 else 0)
     ax.set_xlim(-0.6, len(arms) - 0.4)
     ax.grid(False, axis="x")
