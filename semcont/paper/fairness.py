@@ -236,25 +236,35 @@ def conclusion(table: pd.DataFrame, gaps: pd.DataFrame) -> str:
         directions.describe(gaps, "gap", PAPER_GAP, percent=True),
         "",
     ]
-    parts += [_learnt(row) for _, row in gaps.iterrows()]
+    parts += [_learnt(label(*key), rows) for key, rows in gaps.groupby(["arm", "variant"], sort=False)]
     return "\n".join([*parts, "", directions.caution(table)])
 
 
-def _learnt(row: pd.Series) -> str:
-    """Whether one network is worse on the ground that was rare in training, by the interval of its gap."""
+def _learnt(name: str, rows: pd.DataFrame) -> str:
+    """Whether one arm's networks are worse on the ground that was rare in training, by the intervals of their gaps."""
+    if len(rows) > 1:
+        return f"- `{name}`: {_spread(rows)}."
+    row = rows.iloc[0]
     if row["low"] > 0:
         told = "it is worse on the ground that was rare in training, beyond the noise of the test images"
     elif row["high"] < 0:
         told = "it is better on the ground that was rare in training, beyond the noise of the test images"
     else:
         told = "the test images do not tell which ground it is better on"
-    gap, low, high = (f"{row[name] * 100:+.1f}" for name in ("gap", "low", "high"))
-    return f"- `{label(row['arm'], row['variant'])}` (seed {row['seed']}): gap {gap} points [{low}, {high}]; {told}."
+    gap, low, high = (f"{row[which] * 100:+.1f}" for which in ("gap", "low", "high"))
+    return f"- `{name}` (seed {row['seed']}): gap {gap} points [{low}, {high}]; {told}."
+
+
+def _spread(rows: pd.DataFrame) -> str:
+    """Mean, standard deviation and range of the gaps of several networks: one that collapses can make the mean."""
+    gaps, beyond = rows["gap"] * 100, (rows["low"] > 0) | (rows["high"] < 0)
+    mean = f"gap {gaps.mean():+.1f} ± {gaps.std():.1f} points, from {gaps.min():+.1f} to {gaps.max():+.1f}"
+    return f"{mean}; in {beyond.sum()} of {len(rows)} networks beyond the noise of the test images"
 
 
 def variants_conclusion(gaps: pd.DataFrame) -> str:
     """What reaching the other ground's colour does, as Markdown."""
-    lines = [_learnt(row) for _, row in gaps.iterrows()]
+    lines = [_learnt(label(*key), rows) for key, rows in gaps.groupby(["arm", "variant"], sort=False)]
     return "\n".join([*lines, "", "Exploratory: no claim of the paper is judged by it. " + directions.caution(gaps)])
 
 
@@ -264,11 +274,11 @@ def hue_conclusion(gaps: pd.DataFrame) -> str:
         return "This preset trains no networks at other levels of the hue (`fairness.hues`)."
     lines = []
     for (variant, arm), rows in gaps.groupby(["variant", "arm"], sort=False):
-        beyond = (rows["low"] > 0) | (rows["high"] < 0)
-        many = len(rows) > 1
-        spread = f" ± {rows['gap'].std() * 100:.1f}" if many else ""
-        sure = f"in {beyond.sum()} of {len(rows)} networks " if many else "" if beyond.all() else "not "
-        told = f"gap {rows['gap'].mean() * 100:+.1f}{spread} points, {sure}beyond the noise of the test images"
+        if len(rows) > 1:
+            told = _spread(rows)
+        else:
+            sure = "" if (rows["low"] > 0).any() or (rows["high"] < 0).any() else "not "
+            told = f"gap {rows['gap'].mean() * 100:+.1f} points, {sure}beyond the noise of the test images"
         lines.append(f"- `{arm}`, {variant}: {told}.")
     return "\n".join([*lines, "", "Exploratory: a stricter reading of ours. " + directions.caution(gaps)])
 
@@ -282,7 +292,8 @@ def describe(table: pd.DataFrame, gaps: pd.DataFrame) -> str:
         told.append(f"{label(arm, variant)}: {both}, gap {own[arm, variant]:+.1f}")
     return (
         "Accuracy in percent of each network on the test digits, all of them on a red and all of them on a blue "
-        "ground, a row per network, a red and a blue mark with 95 percent intervals; beside them the gap in points. "
+        "ground, a row per arm, a red and a blue mark (one network: with its 95 percent interval; several: their mean, "
+        "and a dot for each); beside them the gap in points. "
         f"{'; '.join(told)}."
     )
 

@@ -127,7 +127,7 @@ def test_the_hues_conclusion_says_how_many_gaps_are_sure():
         [gaps(("c", "no hue", 0.05)), gaps(("c", "no hue", 0.005)).assign(seed=1), gaps(("aug", "no hue", 0.0))]
     )
     told = fairness.hue_conclusion(rows)
-    assert "`c`, no hue: gap +2.8 ± 3.2 points, in 1 of 2 networks beyond" in told
+    assert "`c`, no hue: gap +2.8 ± 3.2 points, from +0.5 to +5.0; in 1 of 2 networks beyond" in told
     assert "`aug`, no hue: gap +0.0 points, not beyond" in told
     assert "fairness.hues" in fairness.hue_conclusion(pd.DataFrame())
 
@@ -240,6 +240,19 @@ def test_the_figure_of_table_4():
     assert [line.get_xdata()[0] for line in right.lines if len(line.get_xdata()) == 1] == pytest.approx([5, -1])
     told = fairness.describe(accuracies, differences)
     assert "base: 94.0 on red, 94.0 on blue, gap +5.0;" in told and "gap -1.0." in told
+
+
+def test_a_network_that_collapses_is_seen_among_its_arms_others():
+    several = (
+        [table(base=0.94).assign(seed=k) for k in range(3)],
+        [gaps(("base", "", 0.01)).assign(seed=k) for k in (0, 1)],
+    )
+    accuracies = pd.concat(several[0], ignore_index=True)
+    differences = pd.concat([*several[1], gaps(("base", "", 0.85)).assign(seed=2)], ignore_index=True)
+    left, right = plots.colour_grounds(accuracies, differences)[0]
+    (dots,) = right.collections
+    assert dots.get_offsets()[:, 0].tolist() == pytest.approx([1, 1, 85]) and len(left.collections) == 2
+    assert "`base`: gap +29.0 ± 48.5 points, from +1.0 to +85.0;" in fairness.conclusion(accuracies, differences)
 
 
 def test_the_ledger_reads_each_level_of_the_hue_as_a_case():

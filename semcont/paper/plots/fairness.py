@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import hsv_to_rgb
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from . import style
 
@@ -47,23 +48,27 @@ def hue_reach(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 def colour_grounds(table: pd.DataFrame, gaps: pd.DataFrame, ax: np.ndarray | None = None) -> np.ndarray:
     """Table 4 as a picture: per network the same test digits on red and on blue, and beside them the gap.
 
-    `table` is what `fairness.by_ground` returns, `gaps` what `fairness.gap` does; over seeds, means.
+    `table` is what `fairness.by_ground` returns, `gaps` what `fairness.gap` does. One network has its interval over the
+    test images; of several the mean is drawn, and a dot for each.
     """
-    twins = table[table["view"] == "twins"]
-    rows = twins.groupby(["arm", "variant", "ground"], sort=False)[["accuracy", "low", "high"]].mean()
-    own = gaps.groupby(["arm", "variant"], sort=False)[["gap", "low", "high"]].mean() * 100
-    networks = list(own.index)
+    twins, scaled = table[table["view"] == "twins"], gaps.assign(**gaps[["gap", "low", "high"]] * 100)
+    rows = dict(list(twins.groupby(["arm", "variant", "ground"], sort=False)))
+    own = dict(list(scaled.groupby(["arm", "variant"], sort=False)))
+    networks = list(own)
     if ax is None:
         ax = style.panels(1, 2, size=(3.4, 1.1 + 0.36 * len(networks)), sharey=True)[1]
     left, right = np.ravel(ax)
     for y, network in enumerate(networks):
         for ground, shift in (("red", -0.12), ("blue", 0.12)):
-            _mark(left, y + shift, *rows.loc[(*network, ground)], _GROUNDS[ground], "s" if ground == "red" else "o")
-        _mark(right, y, *own.loc[network], style.ARM_COLOURS[network[0]], style.ARM_MARKERS[network[0]])
+            look = {"color": _GROUNDS[ground], "marker": "s" if ground == "red" else "o"}
+            _mark(left, y + shift, rows[(*network, ground)], "accuracy", **look)
+        arm = network[0]
+        _mark(right, y, own[network], "gap", color=style.ARM_COLOURS[arm], marker=style.ARM_MARKERS[arm])
     right.axvline(0, color=style.MUTED, linewidth=1, linestyle=":", zorder=1)
     left.set_yticks(range(len(networks)), [_label(*network) for network in networks])
     left.set(title="Accuracy", xlabel=f"accuracy (chance: {table['chance'].iloc[0] * 100:.0f} %)")
-    left.xaxis.set_major_formatter(lambda value, _: f"{value * 100:.0f} %")
+    left.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    left.xaxis.set_major_formatter(lambda value, _: f"{round(value * 100, 1):g} %")
     right.set(title="Gap", xlabel="red less blue, percentage points", ylim=(len(networks) - 0.5, -0.5))
     for panel in (left, right):
         panel.grid(False, axis="y")
@@ -76,9 +81,12 @@ def colour_grounds(table: pd.DataFrame, gaps: pd.DataFrame, ax: np.ndarray | Non
     return ax
 
 
-def _mark(ax: Axes, y: float, value: float, low: float, high: float, colour: str, marker: str) -> None:
-    ax.plot([low, high], [y, y], color=colour, linewidth=1.2, zorder=2)
-    ax.plot(value, y, marker=marker, markersize=5, color=colour, zorder=3)
+def _mark(ax: Axes, y: float, rows: pd.DataFrame, value: str, *, color: str, marker: str) -> None:
+    if len(rows) == 1:
+        ax.plot([rows["low"].iloc[0], rows["high"].iloc[0]], [y, y], color=color, linewidth=1.2, zorder=2)
+    else:
+        ax.scatter(rows[value], [y] * len(rows), s=11, color=color, alpha=0.45, linewidths=0, zorder=2)
+    ax.plot(rows[value].mean(), y, marker=marker, markersize=5, color=color, zorder=3)
 
 
 def _label(arm: str, variant: str) -> str:

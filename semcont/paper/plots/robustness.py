@@ -25,7 +25,7 @@ def eps_curve(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.set(xlabel="radius of the attack in 1/255, in pixels", ylabel="accuracy")
     ax.set(xlim=(-0.15, len(radii) - 0.85), ylim=(0, 1))
     ax.yaxis.set_major_formatter(lambda value, _: f"{value * 100:.0f} %")
-    beside = len(style.arm_order(table)) > 6  # inside, a long legend would hide the lines
+    beside = len(style.arm_order(table)) > 4  # inside, a long legend would hide the lines
     place = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)} if beside else {"loc": "lower left"}
     ax.legend(**({"bbox_to_anchor": (0.01, 0.15)} | place), handlelength=2.6)
     return ax
