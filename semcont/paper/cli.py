@@ -111,11 +111,14 @@ def publish(preset: PresetName = "quick", stamp: Stamp = None) -> None:
 
 
 @app.command("publish-networks")
-def publish_networks(preset: PresetName = "quick") -> None:
+def publish_networks(
+    preset: PresetName = "quick",
+    seeds: Annotated[int, typer.Option("--seeds", help="How many of each arm's networks, from seed 0 on.")] = 1,
+) -> None:
     """Copy the finished networks of a preset's arms, with what was measured on them, into data/checkpoints/PRESET."""
     from . import presets, published
 
-    names = published.publish(presets.load_preset(preset))
+    names = published.publish(presets.load_preset(preset), seeds)
     print(f"publish  {len(names)} networks in {paths.checkpoints() / preset}", flush=True)
 
 

@@ -43,19 +43,19 @@ def network(preset: str, arm: str, seed: int = 0) -> nn.Module:
     raise SettingsError(f"no network of {arm}, seed {seed}, is published for preset {settings.name}")
 
 
-def publish(preset: Preset) -> list[str]:
-    """Copy the finished runs of a preset's arms, with what was measured on them, to data/checkpoints/<preset>; their
-    names.
+def publish(preset: Preset, seeds: int = 1) -> list[str]:
+    """Copy finished runs of a preset's arms, with what was measured on them, to data/checkpoints/<preset>; their names.
 
-    Each gets a card. Runs that are not finished are left out, and so are tables that hold pictures, of data that are
-    not bundled, or more than `LARGEST_TABLE`; networks beside the arms (other alphas, lengths, digits) too, of which
-    there may be a hundred.
+    Of each arm the runs of the first `seeds` seeds: a reader needs one, and each may weigh two megabytes. Each gets a
+    card. Runs that are not finished are left out, and so are tables that hold pictures, of data that are not bundled,
+    or more than `LARGEST_TABLE`; networks beside the arms (other alphas, lengths, digits) too, of which there may be a
+    hundred.
     Raises `UserError` for a file above `LARGEST`: `training.stored` halves it.
     """
     names = []
     for job in graph.arms(preset):
         folder = runs.folder_of(preset, job.arm, job.seed)
-        if not (folder / RECORD).is_file():
+        if job.seed >= seeds or not (folder / RECORD).is_file():
             continue
         target = paths.checkpoints() / preset.name / folder.name
         large = [path for path in folder.iterdir() if path.is_file() and path.stat().st_size > LARGEST]

@@ -2,6 +2,7 @@
 
 import re
 import zipfile
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -150,6 +151,13 @@ def test_committed_cards_hold_on_what_data_is_there(page, tmp_path, monkeypatch)
     card = cards.tables(run.folder, "robustness.by_attack")[0][1].set_index("attack")["accuracy"]
     again = robustness.by_attack(run, attacks=attacks)["accuracy"].iloc[0]
     assert again == pytest.approx(card["none"], abs=2e-3)  # other kernels may turn a close call
+
+
+def test_one_network_of_each_arm_is_published_unless_more_are_asked_for(shelf):
+    two = replace(SMOKE, seeds=2)
+    names = [trained(two, "base", seed).folder.name for seed in (1, 0)]
+    assert published.publish(two) == names[1:]
+    assert published.publish(two, seeds=2) == names[::-1]
 
 
 def test_a_published_file_that_was_altered_is_refused(shelf):
