@@ -29,14 +29,16 @@ def attribution_maps(
     """
     table = table[table["seed"] == table["seed"].iloc[0]]
     arms, chosen = style.arm_order(table), table["image"].unique().tolist()
-    if axes is None:
-        _, axes = style.panels(len(chosen), len(arms) + 1, size=(1.32, 1.42))
     shown = images.select(chosen)
+    names = [shown.classes[int(label)] for label in shown.labels]
+    if axes is None:
+        figure, axes = style.panels(len(chosen), len(arms) + 1, size=(1.32, 1.42))
+        figure.set_figwidth(figure.get_figwidth() + 0.07 * max(0, max(map(len, names)) - 4))  # names take from the maps
     pictures = shown.images.permute(0, 2, 3, 1).cpu().numpy() / 255
     for r, image in enumerate(chosen):
         mask = None if shown.masks is None else shown.masks[r].cpu().numpy()
         _picture(axes[r, 0], pictures[r], mask)
-        axes[r, 0].set_ylabel(shown.classes[int(shown.labels[r])], fontsize=8.5, rotation=0, ha="right", va="center")
+        axes[r, 0].set_ylabel(names[r], fontsize=8.5, rotation=0, ha="right", va="center")
         for k, arm in enumerate(arms):
             rows = table[(table["arm"] == arm) & (table["image"] == image)]
             _map(axes[r, k + 1], rows, pictures[r], mask, explanation)
