@@ -59,14 +59,14 @@ def train(
 
     changes = arguments.for_training(words or [])
     os.environ |= execute.thread_limits(execute.name_and_threads(preset)[1])  # before torch starts its threads
-    from . import presets, runs
+    from . import presets, runs, stamping
 
     start = time.monotonic()
     found = runs.trained(presets.load_preset(preset), arm, seed, device=device, **changes)
     if os.environ.get("RANK", "0") != "0":  # of several processes that train one network, the first one speaks
         return
     if stamp is not None:
-        store.write_json(stamp, {"key": found.key, "folder": found.folder.name, "seconds": found.record["seconds"]})
+        store.write_json(stamp, stamping.content(found))
     shown = words or []
     shown = shown if len(shown) < 4 else [shown[0], f"{len(shown) - 1} more changes"]
     label = ", ".join([arm, f"seed {seed}", *shown])
@@ -147,6 +147,15 @@ def plan(preset: str) -> None:
     from . import graph
 
     print(json.dumps(graph.make_plan(preset)))
+
+
+@app.command(hidden=True)
+def stamps(preset: str) -> None:
+    """Mark in the graph of a preset what is trained already, without a process for each network."""
+    from . import stamping
+
+    if written := stamping.found(preset):
+        print(f"found    trained networks: {written}", flush=True)
 
 
 @app.command()

@@ -41,6 +41,8 @@ def run(argument: str, cores: int, passed_on: list[str]) -> str:
         if not {"-n", "--dry-run", "--dryrun"} & set(passed_on):
             for line in mend(plan):
                 print(line, flush=True)
+            if stale(plan):
+                _ours("stamps", argument)
         before = _made(folder)
         _snakemake(plan, folder, cores, passed_on, handle)
         changed = [path for path, stamp in _made(folder).items() if before.get(path) != stamp]
@@ -72,10 +74,15 @@ def duration(seconds: float) -> str:
 def _plan(argument: str) -> dict[str, Any]:
     """The plan, made in a process that ends: what torch takes (half a gigabyte) is not held while the notebooks run."""
     paths.root()
-    made = subprocess.run([sys.executable, "-m", "semcont.paper", "plan", argument], stdout=subprocess.PIPE, text=True)
-    if made.returncode:
-        raise SystemExit(made.returncode)
-    return json.loads(made.stdout)
+    return json.loads(_ours("plan", argument, stdout=subprocess.PIPE))
+
+
+def _ours(*words: str, stdout: int | None = None) -> str | None:
+    """One of our commands in a process of its own; what it printed, where `stdout` is a pipe."""
+    done = subprocess.run([sys.executable, "-m", "semcont.paper", *words], stdout=stdout, text=True)
+    if done.returncode:
+        raise SystemExit(done.returncode)
+    return done.stdout
 
 
 def _keep(plan: dict[str, Any], path: Path) -> None:
@@ -163,6 +170,17 @@ def mend(plan: dict[str, Any]) -> list[str]:
             sign.unlink()
             lines.append(f"again    {sign.stem}: {reason}")
     return lines
+
+
+def stale(plan: dict[str, Any]) -> list[Path]:
+    """The stamps of trainings that are missing, or older than what a training depends on.
+
+    Snakemake would start a process for each, though most of these networks may be trained already.
+    """
+    root = paths.root()
+    newest = max((root / path).stat().st_mtime_ns for path in plan["train_inputs"])
+    stamps = [root / plan["reports"] / "stamps" / "train" / f"{name}.json" for name in plan["train"]]
+    return [stamp for stamp in stamps if not stamp.is_file() or stamp.stat().st_mtime_ns < newest]
 
 
 def _reason(sign: Path, check) -> str | None:

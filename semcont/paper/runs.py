@@ -82,6 +82,18 @@ def trained(preset: Preset, arm: str, seed: int, *, device: str | None = None, *
     return Run(preset, arm, seed, changes, key, folder, record, device)
 
 
+def finished(preset: Preset, arm: str, seed: int, **changes) -> Run | None:
+    """That run where the store or the shelf has it finished, on the CPU; None where it would have to be trained.
+
+    Arguments and errors as for `trained`.
+    """
+    preset, arm, changes, start = _resolved(preset, arm, seed, changes)
+    _, settings, key, folder = _named(preset, arm, seed, start)
+    if not (folder / RECORD).is_file() and not shelf.fetch(folder):
+        return None
+    return Run(preset, arm, seed, changes, key, folder, run_files.verified(folder, settings))
+
+
 def folder_of(preset: Preset, arm: str, seed: int, **changes) -> Path:
     """Where the store keeps that run, whether it is there or not; arguments and errors as for `trained`."""
     preset, arm, _, start = _resolved(preset, arm, seed, changes)

@@ -166,6 +166,26 @@ def test_one_failure_is_told_in_a_line_and_the_rest_is_kept(checkout):
     assert not (checkout.root / "figures").exists()
 
 
+def test_what_is_trained_already_gets_its_stamp_without_a_step_of_the_graph(checkout):
+    from semcont.paper import runs, stamping
+
+    checkout.section("01_a", "fig01_a")
+    checkout.section("08_fairness", "s08_b")
+    plan = graph.make_plan("tiny")
+    every = pipeline.stale(plan)
+    assert len(every) == len(plan["train"]) > 1 and stamping.found("tiny") == 0
+
+    run = runs.trained(load_preset("tiny"), "base", 0)
+    assert stamping.found("tiny") == 1 and stamping.found("tiny") == 0
+    (stamp,) = set(every) - set(pipeline.stale(plan))
+    assert stamp.name == "base-s0-plain.json" and json.loads(stamp.read_text()) == stamping.content(run)
+    assert stamping.content(run)["folder"] == run.folder.name
+
+    stamp.unlink()
+    (run.folder / "weights.safetensors").write_bytes(b"damaged")
+    assert stamping.found("tiny") == 0 and stamp in pipeline.stale(plan)  # the step that trains it says what is wrong
+
+
 def test_a_second_invocation_says_that_the_first_is_at_it(checkout):
     checkout.section("09_claims", "table9_c")
     checkout.reports.mkdir(parents=True)
