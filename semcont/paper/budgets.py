@@ -121,12 +121,12 @@ class Audit:
     spaces: tuple[str, ...] = ()  # the adversarial arms trained with their radius meant so, see `attack.space`
     finetune_epochs: int = 0  # of C and ADV, fine-tuned from `base` with the paper's optimiser
     finetune_lr: float = 1e-5  # of Adam; paper: 1e-5
-    variant_seeds: int = 1  # seeds of the last two
+    variant_seeds: int = 1  # seeds of the last two; 0: planned, and none trained yet
 
     def __post_init__(self) -> None:
-        counts = ("images", "whole_images", "grid_images", "transfer_images", "eps_images", "finetune_epochs")
-        at_least(self, 0, *counts)
-        at_least(self, 1, "steps", "restarts", "full_seeds", "far", "variant_seeds")
+        counts = ("images", "whole_images", "grid_images", "transfer_images", "eps_images")
+        at_least(self, 0, *counts, "finetune_epochs", "variant_seeds")
+        at_least(self, 1, "steps", "restarts", "full_seeds", "far")
         if self.whole_images > self.images or self.grid_images > (self.images or self.grid_images):
             raise ValueError(
                 f"whole_images and grid_images must be at most images, {self.images}, not {self.whole_images} and "

@@ -25,10 +25,10 @@ class Controls:
     beyond: bool = False  # the table of paired differences between an arm and its control
     ablations: tuple[str, ...] = ()  # names of `ABLATIONS`
     ablated: tuple[str, ...] = ("c",)  # the arms that they change
-    seeds: int = 3  # of each
+    seeds: int = 3  # of each; 0: planned, and none trained yet
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "seeds")
+        at_least(self, 0, "seeds")
         for name in self.ablations:
             if name not in ABLATIONS:
                 raise ValueError(f"ablations: there is no {name!r}, only {', '.join(ABLATIONS)}")
@@ -40,14 +40,14 @@ class Lengths:
 
     epochs: tuple[int, ...] = ()  # at least five to see a curve; none: no such trainings
     arms: tuple[str, ...] = ("base", "c", "adv", "adv+c")
-    seeds: int = 3
+    seeds: int = 3  # of each; 0: planned, and none trained yet
     tolerance: float = (
         1.0  # percentage points: levelled off where the last doubling changes validation accuracy by less
     )
     worst: bool = False  # also the worst case over the audit's attacks
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "seeds")
+        at_least(self, 0, "seeds")
         if any(epochs < 1 for epochs in self.epochs) or len(set(self.epochs)) != len(self.epochs):
             raise ValueError(f"epochs must be distinct numbers of at least 1, not {list(self.epochs)}")
         if not self.tolerance > 0:
@@ -62,11 +62,11 @@ class Frontier:
     betas: tuple[float, ...] = ()  # of trades
     eps: tuple[float, ...] = ()  # of adv, in 1/255; its step grows with it
     arms: tuple[str, ...] = ()  # further arms, as they are
-    seeds: int = 3
+    seeds: int = 3  # of each point; 0: planned, and none trained yet
     worst: bool = False  # also the worst case over the audit's attacks
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "seeds")
+        at_least(self, 0, "seeds")
         for name in ("alphas", "betas", "eps"):
             if any(value <= 0 for value in getattr(self, name)):
                 raise ValueError(f"{name} must be above 0, not {list(getattr(self, name))}")
@@ -99,12 +99,12 @@ class Tuning:
     seed: int = 100  # of the candidates' training
     epochs: int | None = None  # of the candidates; None for as many as the arms get
     tolerance: float = 1.0  # percentage points of clean accuracy that c may lose
-    seeds: int = 3  # of the networks at the chosen alphas
+    seeds: int = 3  # of the networks at the chosen alphas; 0: planned, and not even the candidates are trained yet
     chosen: Chosen = field(default_factory=Chosen)
 
     def __post_init__(self) -> None:
-        at_least(self, 0, "data_seed", "seed", "tolerance")
-        at_least(self, 1, "epochs", "seeds")
+        at_least(self, 0, "data_seed", "seed", "seeds", "tolerance")
+        at_least(self, 1, "epochs")
         for name in ("alphas", "lambdas"):
             values = getattr(self, name)
             if any(value <= 0 for value in values) or len(set(values)) != len(values):

@@ -272,14 +272,7 @@ def hue_conclusion(gaps: pd.DataFrame) -> str:
     """What each level of the hue does to the gap of the constraint and of plain augmentation, as Markdown."""
     if gaps.empty:
         return "This preset trains no networks at other levels of the hue (`fairness.hues`)."
-    lines = []
-    for (variant, arm), rows in gaps.groupby(["variant", "arm"], sort=False):
-        if len(rows) > 1:
-            told = _spread(rows)
-        else:
-            sure = "" if (rows["low"] > 0).any() or (rows["high"] < 0).any() else "not "
-            told = f"gap {rows['gap'].mean() * 100:+.1f} points, {sure}beyond the noise of the test images"
-        lines.append(f"- `{arm}`, {variant}: {told}.")
+    lines = [_learnt(label(arm, name), rows) for (name, arm), rows in gaps.groupby(["variant", "arm"], sort=False)]
     return "\n".join([*lines, "", "Exploratory: a stricter reading of ours. " + directions.caution(gaps)])
 
 

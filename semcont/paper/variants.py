@@ -37,7 +37,7 @@ def ablations(preset: Preset) -> list[Variant]:
     The term at zero is left out where the cross-entropy sees x' anyway: that network is the plain arm.
     """
     own, found = preset.controls, []
-    for arm in own.ablated:
+    for arm in own.ablated if own.seeds else ():
         for name in own.ablations:
             same = plan(changed(preset, ABLATIONS[name]), arm, 0) == plan(preset, arm, 0)
             if not same and not (name == TERM_ZERO and losses.ARMS[arm].b > 0):
@@ -52,7 +52,8 @@ TERM_ZERO = "term zero"
 def lengths(preset: Preset) -> list[Variant]:
     """The arms of `preset.lengths` at each length in epochs, each with the whole schedule."""
     own = preset.lengths
-    return [Variant(f"{arm}, {n} epochs", arm, {"epochs": n}, own.seeds) for arm in own.arms for n in own.epochs]
+    arms = own.arms if own.seeds else ()
+    return [Variant(f"{arm}, {n} epochs", arm, {"epochs": n}, own.seeds) for arm in arms for n in own.epochs]
 
 
 def contexts(preset: Preset) -> list[Variant]:
@@ -67,6 +68,8 @@ def frontier(preset: Preset) -> list[Variant]:
     The step of adv's attack grows with its radius, so that it reaches as far.
     """
     own, attack = preset.frontier, preset.attack
+    if not own.seeds:
+        return []
     points = [("adv+c", _alpha(value), {"alpha": value}) for value in own.alphas]
     points += [("trades", f"beta {value:g}", {"beta": value}) for value in own.betas]
     steps = {value: attack.step_size * value / attack.eps for value in own.eps}
@@ -81,7 +84,7 @@ def candidates(preset: Preset) -> list[Variant]:
     Raises `SettingsError` where these networks could be reported, or `squeeze` has no `c` to be matched with.
     """
     own = preset.tuning
-    if not own.alphas and not own.lambdas:
+    if not own.seeds or not (own.alphas or own.lambdas):
         return []
     if own.data_seed == preset.data.seed or own.seed < preset.seeds:
         raise SettingsError("tuning.data_seed and tuning.seed must be none that the study reports")
@@ -101,7 +104,8 @@ def tuned(preset: Preset) -> list[Variant]:
     """
     chosen = {arm: alpha for arm, alpha in preset.tuning.chosen.by_arm().items() if alpha is not None}
     other = {arm: alpha for arm, alpha in chosen.items() if alpha != preset.constraint.alpha}
-    return [Variant(f"{arm}, alpha {a:g}", arm, {"alpha": a}, preset.tuning.seeds) for arm, a in other.items()]
+    seeds = preset.tuning.seeds
+    return [Variant(f"{arm}, alpha {a:g}", arm, {"alpha": a}, seeds) for arm, a in other.items() if seeds]
 
 
 def _alpha(value: float) -> str:

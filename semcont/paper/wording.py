@@ -15,7 +15,7 @@ FEW = 4
 def number(value: float, unit: str) -> str:
     """A value for a reader: shares in percent, differences of shares in points, others to three digits."""
     if unit == "share":
-        return f"{value * 100:.1f} %"
+        return f"{value * 100:z.1f} %"
     if unit == "points":
         return f"{value * 100:+.1f}"
     return f"{value:.3g}"

@@ -127,8 +127,8 @@ def test_the_hues_conclusion_says_how_many_gaps_are_sure():
         [gaps(("c", "no hue", 0.05)), gaps(("c", "no hue", 0.005)).assign(seed=1), gaps(("aug", "no hue", 0.0))]
     )
     told = fairness.hue_conclusion(rows)
-    assert "`c`, no hue: gap +2.8 ± 3.2 points, from +0.5 to +5.0; in 1 of 2 networks beyond" in told
-    assert "`aug`, no hue: gap +0.0 points, not beyond" in told
+    assert "`c, no hue`: gap +2.8 ± 3.2 points, from +0.5 to +5.0; in 1 of 2 networks beyond" in told
+    assert "`aug, no hue` (seed 0): gap +0.0 points" in told and "do not tell" in told
     assert "fairness.hues" in fairness.hue_conclusion(pd.DataFrame())
 
 

@@ -1,23 +1,52 @@
 """Networks beside the arms: the same lists for the notebooks and the graph, seeds of each arm, names of old runs."""
 
 from dataclasses import asdict, replace
+from typing import NamedTuple
 
 import pytest
 
 from semcont.paper import graph, variants
+from semcont.paper.audit import grid
 from semcont.paper.budgets import Features
 from semcont.paper.budgets_beyond import ABLATIONS, Chosen, Controls, Frontier, Lengths, Tuning
-from semcont.paper.presets import changed, differing, load_preset
+from semcont.paper.presets import Preset, changed, differing, load_preset
 from semcont.paper.runs import plan, split_of
 from semcont.paper.strict import SettingsError
 
 QUICK, LOCAL, SMOKE = (load_preset(name) for name in ("quick", "local", "smoke"))
 
 
+def on_seeds(preset, seeds):
+    """The preset with every group of further networks on so many seeds."""
+    tuning = replace(preset.tuning, seeds=seeds, chosen=Chosen(c=3.0))
+    groups = {name: replace(getattr(preset, name), seeds=seeds) for name in ("controls", "lengths", "frontier")}
+    audit = replace(preset.robustness.audit, variant_seeds=seeds)
+    return replace(preset, tuning=tuning, robustness=replace(preset.robustness, audit=audit), **groups)
+
+
+PLANNED, NONE_YET = on_seeds(LOCAL, 1), on_seeds(LOCAL, 0)
+
+
+class Section(NamedTuple):
+    """As much of a section as the variants of the audit ask."""
+
+    preset: Preset
+    seeds: tuple[int, ...] = (0, 1)
+    device: str = "cpu"
+
+
 def test_quick_trains_nothing_of_it():
     for kind in (variants.ablations, variants.lengths, variants.contexts, variants.frontier, variants.candidates):
-        assert kind(QUICK) == [] and kind(LOCAL) != []
+        assert kind(QUICK) == [] and kind(PLANNED) != []
     assert variants.tuned(QUICK) == []
+
+
+def test_what_is_planned_for_no_seed_yet_is_not_trained():
+    for kind in (variants.ablations, variants.lengths, variants.frontier, variants.candidates, variants.tuned):
+        assert kind(PLANNED) != [] and kind(NONE_YET) == []
+    assert graph.spaces(PLANNED) and not graph.spaces(NONE_YET)
+    named = {name for name, _ in grid.variants(Section(NONE_YET))}
+    assert named == set(), "no fine-tuning either"
 
 
 def test_options_that_are_off_are_not_in_a_runs_name_and_on_they_are():
@@ -40,8 +69,9 @@ def test_a_variant_of_the_data_is_what_the_run_sees():
 
 
 def test_few_arms_get_few_seeds_and_the_graph_trains_these():
-    assert LOCAL.seeds_of("adv+c") == 10 and LOCAL.seeds_of("madry") == 3
-    jobs = graph.arms(LOCAL)
+    preset = replace(LOCAL, seeds=10, few_seeds=3)
+    assert preset.seeds_of("adv+c") == 10 and preset.seeds_of("madry") == 3
+    jobs = graph.arms(preset)
     assert len([job for job in jobs if job.arm == "base"]) == 10 and len(jobs) == 6 * 10 + 5 * 3
     assert QUICK.seeds_of("base") == QUICK.seeds == 1
     for wrong in ({"few_arms": ("madry",), "few_seeds": 1}, {"few_arms": ("c",)}, {"few_seeds": 1}):

@@ -84,12 +84,12 @@ def variants(section) -> Iterator[tuple[str, list[Run]]]:
     preset, own = section.preset, section.preset.robustness.audit
     seeds = section.seeds[: own.variant_seeds]
     adversarial = [arm for arm in ("adv", "adv+c") if arm in preset.arms]
-    for space in own.spaces:
+    for space in own.spaces if seeds else ():
         yield (
             f"radius in {space.replace('-', ', ')} space",
             [trained(preset, arm, seed, device=section.device, space=space) for arm in adversarial for seed in seeds],
         )
-    if own.finetune_epochs:
+    if own.finetune_epochs and seeds:
         changes = {"optimizer": "adam", "lr": own.finetune_lr, "schedule": "constant", "weight_decay": 0.0}
         changes |= {"epochs": own.finetune_epochs, "device": section.device}
         starts = {seed: trained(preset, "base", seed, device=section.device) for seed in seeds}
