@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from semcont import models
+from semcont.losses import ARMS
 from semcont.paper import attributions, interpretability
 from semcont.paper.evidence import evidence
 from semcont.paper.plots import attribution_focus, attribution_maps
@@ -226,6 +227,12 @@ def test_smoke_run_of_all_measures(smoke):
     axes = attribution_focus(summary)
     assert axes[0].get_ylim() == axes[2].get_ylim()
     assert "GradCAM" in interpretability.describe_focus(summary)
+    eleven = pd.concat([summary.assign(arm=arm) for arm in ARMS])
+    without = eleven[eleven["explanation"] != "lime"]
+    for table, panels in ((eleven, 4), (without, 3)):
+        axes = attribution_focus(table)
+        assert len(axes) == len(axes[0].figure.axes) == panels
+        assert axes[2].get_position().y1 < axes[0].get_position().y0, "in two rows, each as wide as its names need"
 
 
 def test_contrasts_pair_the_images():

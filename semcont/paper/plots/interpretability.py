@@ -99,7 +99,7 @@ def attribution_focus(table: pd.DataFrame, axes: np.ndarray | None = None) -> np
     known = set(zip(table["explanation"], table["measure"], strict=True))
     panels = [panel for panel in PANELS if panel in known]
     if axes is None:
-        _, axes = style.panels(1, len(panels), size=(2.15 if len(panels) > 1 else 3.2, 2.7))
+        axes = _row_or_square(len(panels), table["arm"].nunique())
     axes = np.ravel(axes)
     for ax, (explanation, measure) in zip(axes, panels, strict=True):
         rows = table[(table["explanation"] == explanation) & (table["measure"] == measure)]
@@ -115,6 +115,16 @@ def attribution_focus(table: pd.DataFrame, axes: np.ndarray | None = None) -> np
             ax.margins(y=0.12)
     _align([ax for ax, (_, measure) in zip(axes, panels, strict=True) if measure == "energy"])
     return axes
+
+
+def _row_or_square(panels: int, arms: int) -> list[Axes]:
+    """A row of panels; with many arms two rows, so that each has the room for its arms' names."""
+    if panels < 3 or arms <= 6:
+        return list(style.panels(1, panels, size=(2.15 if panels > 1 else 3.2, 2.7))[1].flat)
+    axes = list(style.panels(2, 2, size=(0.36 * arms, 2.9))[1].flat)
+    for spare in axes[panels:]:
+        spare.remove()
+    return axes[:panels]
 
 
 def _align(energies: list[Axes]) -> None:
