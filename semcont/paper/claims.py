@@ -72,7 +72,7 @@ def judge(preset: str | Preset) -> tuple[pd.DataFrame, pd.DataFrame]:
         if claim.id in set(turns["id"]) and judged.verdict not in OPEN:
             at_lengths = turning.told(turns[turns["id"] == claim.id])
             judged = replace(judged, reason=f"{judged.reason}; {at_lengths}")
-        for alpha, each, found in ((_alpha(claim, settings), claim, judged), *_tuned(claim, preset)):
+        for alpha, each, found in ((_alpha(claim, settings), claim, judged), *_tuned(claim, settings)):
             found = _if_levelled(each, found, told)
             rows.append(_row(each, found, alpha, settings))
             if found.cases is not None:
@@ -118,16 +118,22 @@ def _corrected(judged: list[tuple[Claim, Judged]]) -> list[tuple[Claim, Judged]]
     ]
 
 
-def _tuned(claim: Claim, preset: str) -> list[tuple[str, Claim, Judged]]:
-    """The second row of a claim, where the record has its arms at a tuned alpha: exploratory, whatever the first is."""
-    pair = find_tuned(claim, preset) if claim.tested and claim.kind == "training" else None
+def _tuned(claim: Claim, settings: Preset) -> list[tuple[str, Claim, Judged]]:
+    """The second row of a claim, where the record has its arms at a tuned alpha: exploratory, whatever the first is.
+
+    Its reason begins with the alpha of each arm that has one, since the rule may pick another for each.
+    """
+    pair = find_tuned(claim, settings.name) if claim.tested and claim.kind == "training" else None
     if pair is None:
         return []
     twin = replace(pair[0], primary=False)
+    chosen = {arm: alpha or settings.constraint.alpha for arm, alpha in settings.tuning.chosen.by_arm().items()}
+    told = " and ".join(f"{arm} at alpha {chosen[arm]:g}" for arm in claim.arms if arm in chosen)
     try:
-        return [("tuned", twin, judge_training(twin, pair[1]))]
+        judged = judge_training(twin, pair[1])
     except Missing:
         return []
+    return [("tuned", twin, replace(judged, reason=f"{told}: {judged.reason}"))]
 
 
 def _if_levelled(claim: Claim, judged: Judged, told: dict[str, bool]) -> Judged:

@@ -1,6 +1,7 @@
 """Verdicts over seeds: the order of the rule, on evidence simulated with a known effect, and how often it errs."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -214,8 +215,17 @@ def test_a_tuned_alpha_is_a_second_row(study):
     assert table["alpha"].tolist() == ["1", "tuned"]
     assert table["verdict"].tolist() == ["undecided", "reproduced"]
     assert f"c{TUNED} 60.0 %" in table["ours"][1]
+    assert not table["reason"][0].startswith("c at alpha") and table["reason"][1].startswith("c at alpha 1: ")
     assert claims.describe(table) == "Of 1 claims: 1 *undecided*."
     assert tests["alpha"].tolist() == ["1", "tuned"]
+
+
+def test_a_tuned_row_names_the_alpha(study, monkeypatch):
+    own = claims.load_preset("quick")
+    tuned = replace(own, tuning=replace(own.tuning, alphas=(0.3, 1), chosen=replace(own.tuning.chosen, c=0.3)))
+    monkeypatch.setattr(claims, "load_preset", lambda name: tuned)
+    table, _ = study([claim()], {"accuracy": spread(0.0, 0.02)}, tuned=spread(0.1, 0.02))
+    assert table["reason"][1].startswith("c at alpha 0.3: ")
 
 
 def test_an_arm_that_is_not_trained_is_not_tested(study):
