@@ -1,7 +1,8 @@
-"""What the paper's open choices change, where that can be measured without training: the generated part of the errata.
+"""What the paper's open choices change, where nothing has to be trained for it: the generated parts of the errata.
 
-`python -m semcont.paper.choices` measures on the bundled test images and brings docs/errata.md in step; a test holds
-the two together. Choices that take a network are measured by the notebooks, which the errata name.
+`python -m semcont.paper.choices` measures on the bundled test images, reads what a preset published of its networks,
+and brings docs/errata.md in step; a test holds them together. Other choices that take a network are measured by the
+notebooks, which the errata name.
 """
 
 from collections.abc import Iterator
@@ -14,12 +15,16 @@ from torch import Tensor
 
 from .. import load, perturbations
 from ..perturbations import LEVELS, perturb
-from . import paths, store
+from . import paths, readme, store
 
 IMAGES = 300
 """So many test images of PhotoDigits; the numbers are means over them."""
 
-BEGIN, END = "<!-- choices:begin -->", "<!-- choices:end -->"
+PRESET = "cifar100-cpu"
+"""The preset whose published tables tell the choices that take networks."""
+
+TABLES = ("table2_robustness", "s03_beyond", "audit_eps")
+"""What `on_networks` reads of them."""
 
 
 def effects(x: Tensor) -> pd.DataFrame:
@@ -89,31 +94,76 @@ def _generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
+# --- on published networks --------------------------------------------------------------------------------------------
+
+
+def on_networks(table2: pd.DataFrame, beyond: pd.DataFrame, radii: pd.DataFrame) -> pd.DataFrame:
+    """Choices that published networks tell, from `TABLES`: columns as of `effects`, and `images` and `seeds`.
+
+    `seeds` has two counts where they differ between the two numbers.
+    """
+    rows = [*_copies_too(table2, beyond), *_space(radii)]
+    return pd.DataFrame(rows, columns=["decision", "what", "unit", "images", "seeds", "here", "otherwise"])
+
+
+def _copies_too(table2: pd.DataFrame, beyond: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
+    """Decision 5: the constraint with cross-entropy on x alone, or on x' too; on the seeds that both arms have."""
+    by_seed = table2.pivot_table(index=["attack", "eps", "seed"], columns="arm", values="accuracy")
+    images = table2["n"].iloc[0]  # every test image, as in notebook 3
+    for (attack, eps), mine in by_seed[["c", "aug+c"]].dropna().groupby(["attack", "eps"]):
+        what = f"accuracy under {attack} at {eps:g}/255" if eps else "clean accuracy"
+        yield 5, f"{what}: `c`; `aug+c`", "%", images, len(mine), *(100 * mine.mean())
+    found = beyond.set_index(["first", "second", "measure"])
+    for measure, what, unit, scale in (
+        ("clean", "clean accuracy", "points", 100),
+        ("relative_score", "relative score", "–", 1),
+    ):
+        here, otherwise = found.loc[("c", "base", measure)], found.loc[("aug+c", "aug", measure)]
+        seeds = f"{here['n']:.0f}; {otherwise['n']:.0f}"  # unlike: paired within each of the two alone
+        what = f"{what}, change by the constraint: `c` less `base`; `aug+c` less `aug`"
+        yield 5, what, unit, images, seeds, scale * here["mean"], scale * otherwise["mean"]
+
+
+def _space(radii: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
+    """Decision 13: networks trained with the radius in pixels, attacked with the same number in either unit."""
+    at = radii[(radii["eps"] == RADIUS) & (radii["training"] == "the arms")]
+    for arm in ("base", "c", "adv", "adv+c"):
+        mine = at[at["arm"] == arm].pivot_table(index="seed", columns="space", values="accuracy")
+        numbers = 100 * mine[["pixels", "normalised"]].mean()
+        what = f"accuracy of `{arm}` at radius {RADIUS}: in pixels; of normalised inputs"
+        yield 13, what, "%", at["n"].iloc[0], len(mine), *numbers
+
+
+RADIUS = 8  # the paper's, in 1/255
+
+
 # --- the page ---------------------------------------------------------------------------------------------------------
 
 
 def as_markdown(table: pd.DataFrame) -> str:
-    """`effects` as a Markdown table, three digits."""
-    lines = ["| decision | what: as here; otherwise | unit | here | otherwise |", "|---|---|---|---|---|"]
-    cells = ("decision", "what", "unit")
+    """`effects` or `on_networks` as a Markdown table, three digits."""
+    heads = ["what: as here; otherwise" if name == "what" else name for name in table]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for row in table.to_dict("records"):
-        numbers = [f"{row[name]:.3g}" for name in ("here", "otherwise")]
-        lines.append(f"| {' | '.join([*(str(row[name]) for name in cells), *numbers])} |")
+        cells = [f"{row[name]:.3g}" if name in ("here", "otherwise") else str(row[name]) for name in table]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def generated(text: str, table: pd.DataFrame) -> str:
-    """The errata's text with its generated block made anew. Raises `UserError` where its markers are missing."""
-    head, opened, rest = text.partition(BEGIN)
-    _, closed, tail = rest.partition(END)
-    if not opened or not closed:
-        raise paths.UserError(f"docs/errata.md has no block {BEGIN} ... {END}")
-    return f"{head}{BEGIN}\n{as_markdown(table)}\n{END}{tail}"
+def generated(text: str, tables: dict[str, pd.DataFrame]) -> str:
+    """The errata's text with its generated blocks made anew. Raises `UserError` where markers are missing."""
+    for name, table in tables.items():
+        text = readme.replace_block(text, name, as_markdown(table), "docs/errata.md")
+    return text
 
 
-def measured() -> pd.DataFrame:
-    """`effects` on the first test images of the bundled PhotoDigits."""
-    return effects(load("photodigits", "test", n=IMAGES).float())
+def measured() -> dict[str, pd.DataFrame]:
+    """What each block shows: `effects` on the first test images of PhotoDigits, `on_networks` as `PRESET` published."""
+    published = [pd.read_csv(paths.figures(PRESET) / f"{name}.csv") for name in TABLES]
+    return {
+        "choices": effects(load("photodigits", "test", n=IMAGES).float()),
+        "networks": on_networks(*published),
+    }
 
 
 def main(*_: Any) -> None:

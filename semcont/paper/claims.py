@@ -43,6 +43,9 @@ COLUMNS = ["id", "section", "claim", "paper", "ours", "verdict", "notebook", "re
 DECIDED = ("negligible", "reproduced", "contradicted")
 """How the verdicts begin that need training to have levelled off."""
 
+OWN_DATA = ("08_fairness",)
+"""Notebooks whose networks are not the arms as `lengths` trains them: other images, another number of epochs."""
+
 
 def verdicts(preset: str | Preset) -> pd.DataFrame:
     """Every claim of the ledger with the paper's value, ours and what may be said of it; columns `COLUMNS`.
@@ -73,7 +76,7 @@ def judge(preset: str | Preset) -> tuple[pd.DataFrame, pd.DataFrame]:
             at_lengths = turning.told(turns[turns["id"] == claim.id])
             judged = replace(judged, reason=f"{judged.reason}; {at_lengths}")
         for alpha, each, found in ((_alpha(claim, settings), claim, judged), *_tuned(claim, settings)):
-            found = _if_levelled(each, found, told)
+            found = _if_levelled(each, found, told, settings)
             rows.append(_row(each, found, alpha, settings))
             if found.cases is not None:
                 about = {"id": each.id, "section": each.section, "alpha": alpha, "sign": _sign(each)}
@@ -136,13 +139,28 @@ def _tuned(claim: Claim, settings: Preset) -> list[tuple[str, Claim, Judged]]:
     return [("tuned", twin, replace(judged, reason=f"{told}: {judged.reason}"))]
 
 
-def _if_levelled(claim: Claim, judged: Judged, told: dict[str, bool]) -> Judged:
-    """A verdict over seeds counts only where the training of both arms had levelled off, if the record says."""
-    growing = [arm for arm in claim.arms if not told.get(arm.removesuffix(TUNED), True)]
-    if judged.p is None or not growing or not judged.verdict.startswith(DECIDED):
+def _if_levelled(claim: Claim, judged: Judged, told: dict[str, bool], settings: Preset) -> Judged:
+    """A verdict over seeds counts only where the training of both arms was seen to level off; where the record has no
+    lengths at all, it stands. On data of its own (section 4.7) the length was not varied, and the reason says so.
+    """
+    if judged.p is None or not told or not judged.verdict.startswith(DECIDED):
         return judged
-    reason = f"training of {' and '.join(growing)} had not levelled off; as it stands {judged.verdict}, {judged.reason}"
+    if claim.notebook in OWN_DATA:
+        return replace(judged, reason=f"{judged.reason}; the length of training was not varied on these data")
+    arms = list(dict.fromkeys(_trained_as(label, settings) for label in claim.arms))
+    growing, untried = [arm for arm in arms if told.get(arm) is False], [arm for arm in arms if arm not in told]
+    why = [f"training of {' and '.join(growing)} had not levelled off"] if growing else []
+    why += [f"whether training of {' and '.join(untried)} had levelled off was not tried"] if untried else []
+    if not why:
+        return judged
+    reason = f"{'; '.join(why)}; as it stands {judged.verdict}, {judged.reason}; {wording.power_text(judged.cases)}"
     return replace(judged, verdict="undecided", reason=reason)
+
+
+def _trained_as(label: str, settings: Preset) -> str:
+    """The arm whose training a label of the evidence shares: Fig. 4's two ends are `base` and `c`."""
+    ends = {"alpha=0": "base", f"alpha={settings.constraint.alpha:g}": "c"}
+    return ends.get(label, label.removesuffix(TUNED))
 
 
 def _row(claim: Claim, judged: Judged, alpha: str, settings: Preset) -> dict[str, str]:
@@ -155,7 +173,7 @@ def _row(claim: Claim, judged: Judged, alpha: str, settings: Preset) -> dict[str
 
 def _scope(claim: Claim, judged: Judged, settings: Preset) -> str:
     """Of what a verdict speaks: data, network, seeds, and whether it was fixed as primary."""
-    seeds = int(judged.cases["seeds"].max()) if judged.cases is not None else settings.seeds
+    seeds = int(judged.cases["seeds"].max()) if judged.cases is not None else judged.seeds or settings.seeds
     parts = [settings.data.name, settings.model.name, f"{seeds} seed{'s' if seeds > 1 else ''}"]
     if judged.p is not None:
         parts.append("primary" if claim.primary else "exploratory")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from . import continuity, paired, robustness, tempered, variants
+from . import audit, continuity, paired, robustness, tempered, variants
 from .paired import Contrast
 from .runs import Run
 
@@ -26,19 +26,20 @@ BEYOND = (
 MEASURES = {
     "clean": ("clean accuracy", 100.0),
     "attacked": ("accuracy under PGD", 100.0),
+    "worst": ("worst case over attacks", 100.0),
     "relative_score": ("relative DS", 1.0),
     "flip": ("flip rate", 100.0),
 }
 """Title, and the factor that makes points of shares."""
-BETTER = {"clean": "higher", "attacked": "higher", "relative_score": "lower", "flip": "lower"}
+BETTER = {"clean": "higher", "attacked": "higher", "worst": "higher", "relative_score": "lower", "flip": "lower"}
 SHOWN = MEASURES | {"score": ("DS", 1.0)}
 
 
 def measures(section) -> pd.DataFrame:
     """Every arm of the preset, `base/T`, and the ablations, by `MEASURES` and DS: columns arm, seed, measure, value.
 
-    Relative DS, DS and flip rate are means over Table 1's sixteen settings, accuracies are Table 2's. Empty where the
-    preset leaves this out.
+    Relative DS, DS and flip rate are means over Table 1's sixteen settings; accuracies are Table 2's, the worst case
+    is the audit's. Empty where the preset leaves this out.
     """
     own = section.preset.controls
     if not own.beyond:
@@ -59,6 +60,8 @@ def _of(section, runs: Sequence[Run]) -> pd.DataFrame:
     moved = section.measured(continuity.by_level, runs, images=preset.continuity.images)
     named = dict(zip(attacks, ("clean", "attacked"), strict=True))
     parts = [accuracy.assign(measure=accuracy["attack"].map(named), value=accuracy["accuracy"])]
+    worst = audit.of_networks(section, list(runs))
+    parts.append(worst.assign(measure="worst", value=worst["accuracy"]))
     parts.append(moved[(moved["sign"] == "+") & moved["measure"].isin(SHOWN)])
     return pd.concat(parts).groupby(["arm", "seed", "measure"], sort=False)["value"].mean().reset_index()
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from . import robustness, variants
+from . import audit, robustness, variants
 from .evidence import absent, evidence
 from .paired import over_seeds
 from .presets import Preset
@@ -32,23 +32,13 @@ def points(section) -> pd.DataFrame:
     table = variants.measured(
         section, wanted, robustness.by_attack, attacks=robustness.table2(preset), images=own.images
     )
-    parts = [_plane(table, list(robustness.table2(preset))[1], "attacked")]
+    keys, (none, attacked) = ["variant", "arm", "seed"], robustness.table2(preset)
+    clean = table[table["attack"] == none].set_index(keys)["accuracy"].rename("clean")
+    parts = [table[table["attack"] == attacked].join(clean, on=keys).assign(measure="attacked")]
     if preset.frontier.worst:
-        attacks, within = robustness.audit(preset), preset.evaluation.eps
-        table = variants.measured(
-            section, wanted, robustness.by_attack, attacks=attacks, images=own.audit_images, within=within
-        )
-        parts.append(_plane(table, "all", "worst"))
-    return pd.concat(parts, ignore_index=True)
-
-
-def _plane(table: pd.DataFrame, attack: str, measure: str) -> pd.DataFrame:
-    """One point per network: its accuracy without an attack, and under `attack`."""
-    keys = ["variant", "arm", "seed"]
-    clean = table[table["attack"] == "none"].set_index(keys)[["accuracy", "chance"]]
-    robust = table[table["attack"] == attack].set_index(keys)["accuracy"]
-    found = clean.rename(columns={"accuracy": "clean"}).assign(robust=robust, measure=measure)
-    return found.reset_index()[[*keys, "measure", "clean", "robust", "chance"]]
+        parts.append(audit.of_variants(section, wanted).assign(measure="worst"))
+    found = pd.concat(parts, ignore_index=True).rename(columns={"accuracy": "robust"})
+    return found[[*keys, "measure", "clean", "robust", "chance"]]
 
 
 def margin(point: tuple[float, float], rivals: np.ndarray) -> float:

@@ -7,7 +7,7 @@ number. Two-sided: twice the smaller of the two.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -38,6 +38,7 @@ class Judged:
     p: float | None = None  # None where no seeds were tested
     side: int = 0  # 1: as the paper says, -1: the opposite
     cases: pd.DataFrame | None = None
+    seeds: int | None = None  # of a claim about networks alone; others have them in their cases
 
 
 # --- claims about training --------------------------------------------------------------------------------------------
@@ -46,7 +47,8 @@ class Judged:
 def judge_training(claim: Claim, found: Found, family: int = 1) -> Judged:
     """A claim that compares two arms. `family` is the number of primary claims for one of them, else 1.
 
-    From one seed a direction and no more; from several a verdict, which for a primary claim `settle` corrects.
+    From one seed a direction and no more; from several a verdict, for a primary claim by Bonferroni's correction, until
+    `settle` corrects it by Holm's.
     """
     table = pairs(claim, found)
     if table["seed"].nunique() == 1:
@@ -57,14 +59,19 @@ def judge_training(claim: Claim, found: Found, family: int = 1) -> Judged:
     opposite = min([1.0, *(len(cases) * p for p in against)])
     ours = wording.arms_text(claim, found, table)
     judged = Judged(ours, "", "", wording.interval_text(cases), min(1.0, 2 * min(together, opposite)))
-    judged = Judged(**(vars(judged) | {"side": 1 if together <= opposite else -1, "cases": cases}))
-    return settle(claim, judged, judged.p)
+    judged = replace(judged, side=1 if together <= opposite else -1, cases=cases)
+    return settle(claim, judged, min(1.0, family * judged.p))
 
 
 def settle(claim: Claim, judged: Judged, p: float) -> Judged:
     """The verdict of a claim tested over seeds, with its p value as corrected: the first that applies of negligible,
     reproduced, contradicted, undecided.
+
+    Holm tests some primary claims at a higher level than that of their intervals, which are Bonferroni's; then a case
+    counts at the level of the test.
     """
+    if 0 < p < ALPHA:
+        judged = replace(judged, cases=_at_level(judged.cases, ALPHA * judged.p / p))
     results = judged.cases["result"].tolist()
     counted = wording.counted(results)
     if set(results) == {"negligible"}:
@@ -81,7 +88,13 @@ def settle(claim: Claim, judged: Judged, p: float) -> Judged:
         verdict, reason = "undecided", f"{wording.p_text(p, claim.primary)}; {wording.power_text(judged.cases)}"
     if len(results) > 1:
         reason += f"; {counted}"
-    return Judged(**(vars(judged) | {"verdict": verdict, "reason": reason}))
+    return replace(judged, verdict=verdict, reason=reason)
+
+
+def _at_level(cases: pd.DataFrame, level: float) -> pd.DataFrame:
+    """The cases with those decided that were not at the level of their intervals and are at this one."""
+    side = np.where(cases["same"] <= cases["opposite"], "same", "opposite")
+    return cases.assign(result=cases["result"].mask((cases["result"] == "undecided") & (cases["p"] < level), side))
 
 
 def by_case(claim: Claim, found: Found, table: pd.DataFrame, family: int = 1) -> pd.DataFrame:
@@ -136,7 +149,8 @@ def _single(claim: Claim, found: Found, table: pd.DataFrame) -> Judged:
     elif agrees.eq(-1).all():
         verdict = "single run, opposite direction"
     else:
-        verdict = f"single run, same direction in {agrees.eq(1).sum()} of {count}"
+        sign, direction = (1, "same") if agrees.eq(1).any() else (-1, "opposite")
+        verdict = f"single run, {direction} direction in {agrees.eq(sign).sum()} of {count}"
     reason = "one network per arm"
     noisy = ((table["low"] <= 0) & (table["high"] >= 0)).sum()
     if noisy:
@@ -188,7 +202,8 @@ def judge_network(claim: Claim, found: Found) -> Judged:
     limit += f" ({claim.reference})" if claim.reference else ""
     reason = f"holds if {limit}" + (f" in each case; it is in {holds.sum()} of {len(rows)}" if len(rows) > 1 else "")
     ours = "; ".join(wording.value_text(row, found.unit) for row in rows.to_dict("records"))
-    return Judged(ours if found.seeds == 1 else f"{ours} (over {found.seeds} seeds)", verdict, reason)
+    ours += f" (over {found.seeds} seeds)" if found.seeds > 1 else ""
+    return Judged(ours, verdict, reason, seeds=found.seeds)
 
 
 def _over_seeds(rows: pd.DataFrame) -> pd.DataFrame:

@@ -6,12 +6,11 @@ Nothing in the README's tables is typed: they are made from the ledger and from 
 
 import csv
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import paths, store
+from . import compact, paths, store
 from .ledger import OPEN, Claim, load_claims
 
 PRESET = "quick"
@@ -86,7 +85,7 @@ def results_table(presets: Sequence[str]) -> str:
     found = {preset: {row["id"]: row for row in _rows(preset, "s09_claims.csv")[::-1]} for preset in presets}
     claims = [c for c in load_claims() if c.tested and (c.primary or (c.paper and c.paper.values))]
     columns = {preset: rows for preset, rows in found.items() if _tests_any(rows, claims)}
-    heads = [f"[{preset}](presets/{preset}.yaml), {_seeds(provenance(preset))}" for preset in columns]
+    heads = [_head(preset, rows) for preset, rows in columns.items()]
     lines = [f"| the paper says | it prints | {' | '.join(heads)} |", "|---" * (2 + len(columns)) + "|"]
     for claim in claims:
         name = f"{claim.claim} (§ {claim.section}{', **primary**' if claim.primary else ''})"
@@ -178,22 +177,25 @@ def _printed(claim: Claim) -> str:
     return "<br>".join([*settings, f"({claim.paper.where})"])
 
 
+def _head(preset: str, rows: dict[str, dict[str, str]]) -> str:
+    """A preset's column: its name, and how many seeds are behind its verdicts, as far as these say."""
+    _, seeds = compact.scope(row.get("scope") or "" for row in rows.values())
+    return ", ".join(filter(None, [f"[{preset}](presets/{preset}.yaml)", seeds]))
+
+
 def _cell(row: dict[str, str] | None) -> str:
-    """One claim under one preset: the verdict, then the difference with its interval, then the two arms."""
+    """One claim under one preset: the verdict, then the two arms, then the difference with its interval."""
     if row is None:
         return "–"
-    interval, ours = row.get("interval") or "", row["ours"].split("; ")[0]
-    if interval:  # the difference has its interval, so the two arms need none
-        ours = re.sub(r" \[[^]]*\]| \(means over .*\)", "", ours)
-    parts = [f"**{row['verdict']}**", interval.replace("; ", "<br>"), ours]
-    return "<br>".join(part for part in parts if part)
+    verdict, ours, interval = compact.cell(row)
+    return "<br>".join(filter(None, [f"**{verdict}**", ours, interval.replace("; ", "<br>")]))
 
 
 def _counted(preset: str, rows: dict[str, dict[str, str]]) -> str:
     """How many of the ledger's claims ended with which verdict under a preset."""
     counts: dict[str, int] = {}
     for row in rows.values():
-        verdict = "single run, mixed" if "run, same direction in" in row["verdict"] else row["verdict"]
+        verdict = "single run, mixed" if "direction in" in row["verdict"] else row["verdict"]
         verdict = verdict.partition(" in ")[0]
         counts[verdict] = counts.get(verdict, 0) + 1
     told = ", ".join(f"{count} *{verdict}*" for verdict, count in sorted(counts.items()))
@@ -201,18 +203,13 @@ def _counted(preset: str, rows: dict[str, dict[str, str]]) -> str:
     return f"All {len(rows)} claims under `{preset}`: {told} ({table})."
 
 
-def _seeds(made: dict[str, dict[str, Any]]) -> str:
-    """How many networks per arm are behind a preset's results, at most."""
-    count = max((len(entry["seeds"] or []) for entry in made.values()), default=0)
-    return f"{count} seed{'' if count == 1 else 's'}"
-
-
 _LEGEND = (
-    "Differences are first arm less second in percentage points, or a ratio (×). Brackets: with one seed a 95 % "
-    "interval over test images (PhotoDigits: glyphs), which says nothing of other trainings; with several a t interval "
-    "over seeds, paired within each, for the primary claims widened for their number. *Negligible*: inside the margin "
-    "that the ledger states. *Undecided*: so many seeds could not tell. Times are of the runs that made the published "
-    "files: trainings are not in them, nor what had been measured before."
+    "Under a verdict stand the two arms, and first less second in percentage points, or their ratio (×). Where a "
+    "preset's seeds are a range, a cell says over how many its values are means; without a number it is one. Brackets: "
+    "with one seed a 95 % interval over test images (PhotoDigits: glyphs), which says nothing of other trainings; with "
+    "several a t interval over seeds, paired within each, for the primary claims widened for their number. "
+    "*Negligible*: inside the margin that the ledger states. *Undecided*: so many seeds could not tell. Times are of "
+    "the runs that made the published files: trainings are not in them, nor what had been measured before."
 )
 
 

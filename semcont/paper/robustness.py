@@ -25,6 +25,12 @@ Attacks = dict[str, dict[str, Any]]
 TOLERANCE = 0.01
 """By how much a check of the audit may be off before it raises a flag: one percentage point."""
 
+
+def beyond(share: float) -> bool:
+    """Whether a share is above `TOLERANCE`, and not on it by the last bits of a difference: 0.60 - 0.59 is not."""
+    return share > TOLERANCE + 1e-9
+
+
 PAPER = (
     Direction("accuracy under attack", "c", "base", "higher"),
     Direction("accuracy under attack", "adv", "base", "higher"),
@@ -253,8 +259,8 @@ def flags(table: pd.DataFrame, zero: pd.DataFrame) -> pd.DataFrame:
         broken, by_noise = accuracy[none] - accuracy[headline], accuracy[none] - accuracy[noise]
         further = accuracy[headline] - accuracy[everything]
         checks = [
-            ("images without a gradient", blind, TOLERANCE, blind > TOLERANCE),
-            (f"broken beyond {headline} by stronger attacks", further, TOLERANCE, further > TOLERANCE),
+            ("images without a gradient", blind, TOLERANCE, beyond(blind)),
+            (f"broken beyond {headline} by stronger attacks", further, TOLERANCE, beyond(further)),
             (f"broken by noise (limit: by {headline})", by_noise, broken, by_noise >= broken),
             (f"left by {far} (limit: chance)", accuracy[far], chance, accuracy[far] > chance),
         ]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from . import paths
+from . import compact, paths
 from .claims import CASES, COLUMNS
 from .ledger import OPEN, load_claims
 
@@ -75,9 +75,10 @@ _TEXTS = dict.fromkeys({*COLUMNS, *CASES} - set(_NUMBERS), str)
 
 
 def for_reading(table: pd.DataFrame) -> pd.DataFrame:
-    """One line per claim that some preset decided, one column per preset: verdict, difference and interval.
+    """One line per claim that some preset decided, one column per preset: verdict, ours, the difference's interval.
 
-    A line at a tuned alpha says so after the claim. The scope of each column is what `scopes` tells.
+    A line at a tuned alpha says so after the claim. The scope of each column is what `scopes` tells; where its seeds
+    are a range, a cell says how many are behind its values.
     """
     rows = []
     for (_, tuned), mine in table.groupby(["id", table["alpha"].eq("tuned")], sort=False):
@@ -88,24 +89,25 @@ def for_reading(table: pd.DataFrame) -> pd.DataFrame:
         primary = "primary" if mine["scope"].str.endswith("primary").any() else ""
         row = {"section": first["section"], "claim": claim, "rank": primary, "paper": first["paper"]}
         for each in mine.to_dict("records"):
-            row[each["preset"]] = " · ".join(filter(None, (each["verdict"], each["interval"] or each["ours"])))
+            row[each["preset"]] = " · ".join(filter(None, compact.cell(each)))
         rows.append(row)
     shown = ["section", "claim", "rank", "paper", *order(table)]
     return pd.DataFrame(rows).reindex(columns=shown).fillna("–")
 
 
 def scopes(table: pd.DataFrame) -> pd.DataFrame:
-    """Of what each preset's verdicts speak: the scope that most of them have, and how many claims it decided."""
+    """Of what each preset's verdicts speak: data, network and seeds, a range where claims differ in their number.
+
+    Also how many claims it decided and how many it left open.
+    """
     rows = []
     for preset in order(table):
         mine = table[table["preset"] == preset]
         decided = mine[~mine["verdict"].isin(OPEN) & mine["alpha"].ne("tuned")]
-        told = decided["scope"].str.replace(r", (primary|exploratory)$", "", regex=True)
-        told = told[told.ne("") & told.ne("an equation")]
         rows.append(
             {
                 "preset": preset,
-                "scope": told.mode().iloc[0] if len(told) else "–",
+                "scope": ", ".join(filter(None, compact.scope(decided["scope"]))) or "–",
                 "decided": len(decided),
                 "left open": mine["alpha"].ne("tuned").sum() - len(decided),
             }

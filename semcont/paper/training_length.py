@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from .. import attacks as attacking
-from . import paired, robustness, statistics, variants
+from . import audit, paired, robustness, statistics, variants
 from .arrays import groups_of
 from .continuity import PAIRS
 from .images import source_of
@@ -65,26 +65,12 @@ def measures(section) -> pd.DataFrame:
     )
     parts = [test.assign(split="test", measure=test["attack"].map({clean: "clean", attacked: "attacked"}))]
     if preset.lengths.worst:
-        parts.append(worst_case(section, wanted).assign(split="test", measure="worst"))
+        parts.append(audit.of_variants(section, wanted).assign(split="test", measure="worst"))
     if not preset.training.refit:
         parts.append(variants.measured(section, wanted, on_validation).assign(split="val"))
     table = pd.concat(parts, ignore_index=True).rename(columns={"accuracy": "value"})
     table["updates"] = [updates(preset, int(epochs)) for epochs in table["epochs"]]
     return table[["arm", "seed", "epochs", "updates", "split", "measure", "value", "n", "low", "high"]]
-
-
-def worst_case(section, wanted: list[variants.Variant]) -> pd.DataFrame:
-    """The share of the audit's images that survive every one of its attacks within Table 2's radius."""
-    own = section.preset.robustness
-    table = variants.measured(
-        section,
-        wanted,
-        robustness.by_attack,
-        attacks=robustness.audit(section.preset),
-        images=own.audit_images,
-        within=section.preset.evaluation.eps,
-    )
-    return table[table["attack"] == "all"]
 
 
 # --- what the table says ----------------------------------------------------------------------------------------------

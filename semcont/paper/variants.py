@@ -3,7 +3,7 @@
 What the notebooks measure and what the graph trains beforehand come from the same lists.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -12,7 +12,7 @@ from .. import losses
 from .budgets_beyond import ABLATIONS
 from .measurements import Measurement
 from .presets import Preset, changed
-from .runs import plan
+from .runs import Run, plan
 from .strict import SettingsError
 
 
@@ -117,11 +117,16 @@ def at_alpha(arm: str, value: float) -> str:
     return f"{arm}, {_alpha(value)}"
 
 
-def measured(section, variants: Sequence[Variant], function: Measurement, **settings: Any) -> pd.DataFrame:
-    """The tables of `function` over all networks of the variants, named in a column `variant`; empty for none."""
-    tables = []
+def networks(section, variants: Sequence[Variant]) -> Iterator[tuple[Variant, list[Run]]]:
+    """Each variant with its trained networks."""
     for v in variants:
         first = {} if v.first is None else {"first": v.first}
-        runs = section.runs([v.arm], seeds=v.seeds, **first, **v.changes)
-        tables.append(section.measured(function, runs, **settings).assign(variant=v.name))
+        yield v, section.runs([v.arm], seeds=v.seeds, **first, **v.changes)
+
+
+def measured(section, variants: Sequence[Variant], function: Measurement, **settings: Any) -> pd.DataFrame:
+    """The tables of `function` over all networks of the variants, named in a column `variant`; empty for none."""
+    tables = [
+        section.measured(function, runs, **settings).assign(variant=v.name) for v, runs in networks(section, variants)
+    ]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()

@@ -215,7 +215,11 @@ def test_the_worst_case_of_one_network_is_that_of_the_audit(tmp_path):
     single = measured(section.all[0], audit.worst, pgd=planned, **settings)
     assert single["accuracy"].tolist() == result.worst["accuracy"].tolist()
     assert single["attacks"].tolist() == result.worst["attacks"].tolist() == [5]
+    assert single["clean"].tolist() == pytest.approx([_accuracy((section, result), "base")["none"]])
     assert audit.shared(section.preset)["chain"] == [["apgd-ce", 12], ["apgd-t", 12]]
+    fewer = audit.shared(section.preset, 5)
+    assert [s["images"] for s in fewer["pgd"]] + [n for _, n in fewer["chain"]] == [5] * 5
+    assert measured(section.all[0], audit.worst, **fewer)["n"].tolist() == [5]
     with pytest.raises(ValueError, match="has no worst case"):
         audit.shared(load_preset("quick"))
 

@@ -2,6 +2,7 @@
 
 import re
 
+import pandas as pd
 import pytest
 import torch
 
@@ -29,7 +30,7 @@ def test_its_links_and_paths_lead_to_files(page):
 
 def test_every_open_choice_has_a_row(page):
     decided = re.findall(r"^(\d+)\. \*\*", (paths.root() / "docs" / "decisions.md").read_text(), flags=re.M)
-    ours, _, _ = page.partition(choices.BEGIN)
+    ours, _, _ = page.partition("<!-- choices:begin -->")
     assert re.findall(r"^\| (\d+) \| [^|]+ \| .+ \| .+ \| .+ \|$", ours, flags=re.M) == decided
 
 
@@ -53,6 +54,25 @@ def test_on_images_where_the_answer_is_known():
     assert table.loc[22, "otherwise"] == pytest.approx(100 / 24)
 
 
+def test_on_networks_arms_are_compared_on_the_seeds_that_both_have():
+    rows = [("c", 0, 0.5), ("c", 1, 0.9), ("aug+c", 0, 0.6)]
+    table2 = pd.DataFrame(rows, columns=["arm", "seed", "accuracy"]).assign(attack="none", eps=0, n=1000)
+    beyond = pd.DataFrame({"first": ["c", "aug+c"] * 2, "second": ["base", "aug"] * 2, "n": [3, 1] * 2})
+    beyond = beyond.assign(measure=["clean"] * 2 + ["relative_score"] * 2, mean=[-0.07, -0.08, -0.5, -0.4])
+    rows = [(arm, 0, space, eps) for arm in ("base", "c", "adv", "adv+c") for space in "ab" for eps in (4, 8)]
+    radii = pd.DataFrame(rows, columns=["arm", "seed", "space", "eps"]).assign(training="the arms", n=100)
+    radii["accuracy"] = radii["space"].map({"a": 0.1, "b": 0.3}) + (radii["eps"] == 4)
+    radii["space"] = radii["space"].map({"a": "pixels", "b": "normalised"})
+    told = choices.on_networks(table2, beyond, radii)
+    augmented, spaces = (told[told["decision"] == number] for number in (5, 13))
+    assert augmented["seeds"].tolist() == [1, "3; 1", "3; 1"]
+    assert augmented["here"].tolist() == pytest.approx([50, -7, -0.5])
+    assert augmented["otherwise"].tolist() == pytest.approx([60, -8, -0.4])
+    assert spaces["here"].tolist() == pytest.approx([10] * 4)
+    assert spaces["otherwise"].tolist() == pytest.approx([30] * 4)
+
+
 def test_a_page_without_markers_is_said():
-    with pytest.raises(UserError, match="choices:begin"):
-        choices.generated("# Errata\n", choices.effects(torch.rand(2, 3, 32, 32)))
+    for name in ("choices", "networks"):
+        with pytest.raises(UserError, match=f"{name}:begin"):
+            choices.generated("# Errata\n", {name: choices.effects(torch.rand(2, 3, 32, 32))})

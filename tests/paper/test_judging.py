@@ -178,17 +178,45 @@ def test_a_primary_claim_that_was_not_run_still_counts(study):
     assert table["verdict"].tolist() == ["undecided"] + ["not run"] * 5
 
 
+def levels(**arms) -> dict:
+    """What notebook 02 records of the arms named."""
+    return {"levelled": [{"arm": arm.replace("_", "+")} | said for arm, said in arms.items()]}
+
+
+LEVEL = {"levelled": True}
+
+
 @pytest.mark.parametrize("said", [{"levelled": False}, {"epochs": None}, {"epochs": 64}])
 def test_training_that_has_not_levelled_off_settles_nothing(study, said):
-    table, _ = study([claim()], {"accuracy": spread(0.05, 0.02)}, training={"levelled": [{"arm": "c"} | said]})
+    table, _ = study([claim()], {"accuracy": spread(0.05, 0.02)}, training=levels(c=said, base=LEVEL))
     assert table["verdict"].tolist() == ["undecided"]
     assert "training of c had not levelled off; as it stands reproduced" in table["reason"][0]
+    assert "10 seeds would have shown 2 points" in table["reason"][0]
 
 
-@pytest.mark.parametrize("said", [{"levelled": True}, {"epochs": 8}, {"arm": "adv", "epochs": None}])
+@pytest.mark.parametrize("said", [{"levelled": True}, {"epochs": 8}])
 def test_training_that_has_levelled_off_lets_the_verdict_stand(study, said):
-    table, _ = study([claim()], {"accuracy": spread(0.05, 0.02)}, training={"levelled": [{"arm": "c"} | said]})
+    told = levels(c=said, base=LEVEL, adv={"epochs": None})
+    table, _ = study([claim()], {"accuracy": spread(0.05, 0.02)}, training=told)
     assert table["verdict"].tolist() == ["reproduced"]
+
+
+def test_an_arm_whose_length_was_not_varied_settles_nothing(study):
+    table, _ = study([claim()], {"accuracy": spread(0.05, 0.02)}, training=levels(base=LEVEL))
+    assert table["verdict"].tolist() == ["undecided"]
+    assert table["reason"][0].startswith("whether training of c had levelled off was not tried; as it stands repro")
+
+
+def test_where_no_length_was_varied_the_verdict_stands(study):
+    table, _ = study([claim()], {"accuracy": spread(0.05, 0.02)}, training=levels())
+    assert table["verdict"].tolist() == ["reproduced"]
+
+
+def test_the_ends_of_the_alphas_are_trained_as_the_arms_are():
+    """Fig. 4's alpha of the preset is c, 0 is base, and others have lengths of their own."""
+    preset = claims.load_preset("quick")
+    labels = ["alpha=0", "alpha=1", "alpha=10", f"c{TUNED}", "adv+c"]
+    assert [claims._trained_as(label, preset) for label in labels] == ["base", "c", "alpha=10", "c", "adv+c"]
 
 
 def test_the_ledger_says_where_a_verdict_would_turn(study):
@@ -240,3 +268,26 @@ def test_a_network_claim_over_seeds_has_an_interval_over_seeds():
     network = claim(kind="network", arms=("base",), threshold=0.2, margin=None)
     judged = judging.judge_network(network, Found("share", {}, rows))
     assert judged.verdict == "holds here" and judged.ours == "30.0 % [27.4, 32.6] (over 4 seeds)"
+
+
+def test_the_scope_of_a_network_claim_counts_its_own_seeds(study):
+    network = claim(kind="network", arms=("base",), threshold=0.2, margin=None)
+    table, _ = study([network], {"accuracy": spread(0.05, 0.02, n=7)})
+    assert table["scope"][0].endswith("7 seeds")
+
+
+def test_a_single_run_that_never_agrees_counts_what_is_opposite():
+    mixed = judging.judge_training(claim(), found([[0.0, -0.05]], cases=("a", "b")))
+    assert mixed.verdict == "single run, opposite direction in 1 of 2"
+
+
+def test_a_case_counts_at_the_level_at_which_holm_tests_the_claim():
+    """Two cases with p about 0.02: short of Bonferroni's level for eight claims, enough where Holm's last test is."""
+    entry = claim(primary=True)
+    judged = judging.judge_training(entry, found(np.stack([spread(0.0178, 0.02)] * 2, axis=1), cases=("a", "b")), 8)
+    assert (judged.verdict, judged.cases["result"].tolist()) == ("undecided", ["undecided"] * 2)
+    last = judging.settle(entry, judged, judged.p)
+    assert (last.verdict, last.cases["result"].tolist()) == ("reproduced", ["same"] * 2)
+    assert last.reason.endswith("of 2 cases 2 same")
+    first = judging.settle(entry, judged, 8 * judged.p)
+    assert (first.verdict, first.cases["result"].tolist()) == ("undecided", ["undecided"] * 2)

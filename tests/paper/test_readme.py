@@ -87,14 +87,16 @@ def test_provenance_is_of_the_published_files():
 
 # --- on synthetic results -------------------------------------------------------------------------------------------
 
-CLAIMS = """\
+CLAIMS = (
+    """\
 id,section,claim,paper,ours,verdict,notebook,reason,interval,alpha,scope
-one,4.4,First.,(Table 2),"c 60.0 % [58.0, 62.0], base 50.0 %",OUTCOME,05_robustness,,"+10.0 [+4.0, +16.0]",1,s
-two,4.6,Second.,in words,"c 1, base 2 (means over 2 cases)",OUTCOME in 1 of 2,07_transfer,,"a ×0.5; b ×2",1,s
-""".replace("OUTCOME in 1 of 2", '"single run, same direction in 1 of 2"').replace(
-    "OUTCOME", '"single run, same direction"'
+one,4.4,First.,(Table 2),"c 60.0 % [58.0, 62.0], base 50.0 %",OUTCOME,05_robustness,,"+10.0 [+4.0, +16.0]",1,SCOPE
+two,4.6,Second.,in words,"c 1, base 2 (means over 2 cases)",OUTCOME in 1 of 2,07_transfer,,"a ×0.5; b ×2",1,SCOPE
+""".replace("OUTCOME in 1 of 2", '"single run, same direction in 1 of 2"')
+    .replace("OUTCOME", '"single run, same direction"')
+    .replace("SCOPE", '"d, m, 1 seed"')
 )
-TUNED = 'one,4.4,First.,(Table 2),"c (tuned) 99 %",reproduced,05_robustness,,,tuned,s\n'
+TUNED = 'one,4.4,First.,(Table 2),"c (tuned) 99 %",reproduced,05_robustness,,,tuned,"d, m, 9 seeds"\n'
 LEDGER = """\
 - id: one
   section: "4.4"
@@ -152,9 +154,9 @@ def test_update_writes_what_was_found_once(published):
     assert readme.update()
     text = (published / "README.md").read_text()
     first = "| First. (§ 4.4) | CIFAR-100 +6.67<br>ImageNet -1.00<br>(Table 2) | **single run, same direction**<br>"
-    assert f"{first}+10.0 [+4.0, +16.0]<br>c 60.0 %, base 50.0 % |" in text
+    assert f"{first}c 60.0 %, base 50.0 %<br>+10.0 [+4.0, +16.0] |" in text
     second = "| Second. (§ 4.6, **primary**) | in words | **single run, same direction in 1 of 2**<br>"
-    assert f"{second}a ×0.5<br>b ×2<br>c 1, base 2 |" in text
+    assert f"{second}c 1, base 2 (means over 2 cases)<br>a ×0.5<br>b ×2 |" in text
     assert "Third" not in text and "tuned" not in text
     assert "All 2 claims under `quick`: 1 *single run, mixed*, 1 *single run, same direction*" in text
     assert "| quick | `semcont paper --preset quick` | 0.5 min | a machine | abc | torch 2.14.1 |" in text
@@ -168,19 +170,20 @@ def test_published_presets_stand_side_by_side(published):
     for preset in ("cifar100", "local", "smoke"):
         folder = published / "figures" / preset
         folder.mkdir()
-        (folder / "s09_claims.csv").write_text(
-            CLAIMS.rpartition("two,")[0].replace("single run, same direction", preset)
-        )
-        readme.write_provenance(preset, {"05_robustness": RECORD | {"seeds": [0, 1, 2]}})
+        first = CLAIMS.rpartition("two,")[0].replace("single run, same direction", preset)
+        more = first.splitlines()[1].replace("one,", "three,").replace("1 seed", "10 seeds")
+        (folder / "s09_claims.csv").write_text(f"{first}{more}\n{TUNED}")
+        readme.write_provenance(preset, {"05_robustness": RECORD})
     assert readme.shown() == ["quick", "local", "cifar100"]
     table = readme.results_table(readme.shown())
     heads = (
-        "[quick](presets/quick.yaml), 1 seed | [local](presets/local.yaml), 3 seeds | [cifar100](presets/cifar100.yaml)"
+        "[quick](presets/quick.yaml), 1 seed | [local](presets/local.yaml), 1 to 10 seeds "
+        "| [cifar100](presets/cifar100.yaml), 1 to 10 seeds |"
     )
-    assert table.startswith(f"| the paper says | it prints | {heads}, 3 seeds |")
+    assert table.startswith(f"| the paper says | it prints | {heads}")
     row = next(line for line in table.splitlines() if line.startswith("| First."))
     assert [cell.split("**")[1] for cell in row.split(" | ")[2:]] == ["single run, same direction", "local", "cifar100"]
-    assert next(line for line in table.splitlines() if line.startswith("| Second.")).endswith("base 2 | – | – |")
+    assert next(line for line in table.splitlines() if line.startswith("| Second.")).endswith("b ×2 | – | – |")
     assert readme.update("local") and not readme.update("smoke")
 
 

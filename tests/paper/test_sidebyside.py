@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from semcont.paper import claims, graph, paths, plots, sidebyside
+from semcont.paper import claims, compact, graph, paths, plots, sidebyside
 from semcont.paper.presets import load_preset
 
 
@@ -39,6 +39,9 @@ def published(tmp_path, monkeypatch):
 def own() -> pd.DataFrame:
     rows = [verdicts("contradicted", scope="photodigits, resnet18-slim3, 10 seeds, primary")]
     rows += [verdicts("reproduced", "tuned"), verdicts("not tested", id="objects-are-central", interval="", scope="")]
+    few = "photodigits, resnet18-slim3, 3 seeds, exploratory"
+    rows += [verdicts("undecided", id="constraint-keeps-clean-accuracy", claim="It costs nothing.", scope=few)]
+    rows += [verdicts("holds here", id="taylor-expansion-with-half", claim="Half.", interval="", scope="an equation")]
     return pd.DataFrame(rows).reindex(columns=claims.COLUMNS)
 
 
@@ -59,15 +62,36 @@ def test_ones_own_verdicts_take_the_place_of_the_published_ones(published):
 def test_a_reader_sees_a_line_per_claim_and_a_column_per_preset(published):
     wide = sidebyside.for_reading(sidebyside.verdicts("local", own()))
     assert list(wide.columns) == ["section", "claim", "rank", "paper", "quick", "local", "cifar100"]
-    assert wide["claim"].tolist() == ["It defends.", "It defends. (at a tuned alpha)"]
-    assert wide.loc[0, ["rank", "quick", "local"]].tolist() == [
+    assert wide["claim"].tolist() == ["Half.", "It defends.", "It defends. (at a tuned alpha)", "It costs nothing."]
+    assert wide.loc[1, ["rank", "quick", "local"]].tolist() == [
         "primary",
         "single run, same direction · c 2, base 1",
-        "contradicted · +1.0 [+0.5, +1.5]",
+        "contradicted · c 2, base 1 · +1.0 [+0.5, +1.5]",
     ]
-    assert wide.loc[1, ["quick", "local", "cifar100"]].tolist() == ["–", "reproduced · +1.0 [+0.5, +1.5]", "–"]
+    tuned = ["–", "reproduced · c 2, base 1 · +1.0 [+0.5, +1.5]", "–"]
+    assert wide.loc[2, ["quick", "local", "cifar100"]].tolist() == tuned
+
+
+def test_a_presets_scope_has_the_range_of_its_claims_seeds(published):
+    """Of those that it decided at the paper's alpha: not the tuned row's one seed."""
     scopes = sidebyside.scopes(sidebyside.verdicts("local", own())).set_index("preset")
-    assert scopes.loc["local"].tolist() == ["photodigits, resnet18-slim3, 10 seeds", 1, 1]
+    assert scopes.loc["local"].tolist() == ["photodigits, resnet18-slim3, 3 to 10 seeds", 3, 1]
+    assert scopes.loc["cifar100"].tolist() == ["photodigits, resnet18-slim3, 1 seed", 1, 0]
+    assert scopes.loc["quick"].tolist() == ["–", 1, 0]  # published before there were scopes
+
+
+@pytest.mark.parametrize(
+    ("ours", "interval", "shown"),
+    [
+        ("c 1.55 [1.44, 1.67], base 3.16 [2.97, 3.37]", "×0.49 [0.445, 0.54]", "c 1.55, base 3.16"),
+        ("c 0.6 %, base 1.1 % (means over 10 seeds)", "-0.4", "c 0.6 %, base 1.1 % (means over 10 seeds)"),
+        ("c 1, base 2 (means over 2 cases); differences a: -1 [-2, 0]; b: 0", "a ×1; b ×2", "(means over 2 cases)"),
+        ("pca: 4 [3, 5]; tsne: 3 [2, 4] (over 3 seeds)", "", "pca: 4 [3, 5]; tsne: 3 [2, 4] (over 3 seeds)"),
+    ],
+)
+def test_a_cell_has_one_interval_and_says_over_what_it_is_a_mean(ours, interval, shown):
+    cell = compact.cell({"verdict": "undecided", "ours": ours, "interval": interval})
+    assert cell.ours.endswith(shown) and cell.interval == interval and "; differences" not in cell.ours
 
 
 def test_a_preset_that_never_published_has_its_place(published):

@@ -7,6 +7,17 @@ it survived: from these the worst case over all attacks is made.
 """
 
 from .publishing import show_attacks, show_spaces, show_worst, worst_evidence
-from .whole import Audited, conduct, shared, worst
+from .whole import Audited, conduct, of_networks, of_variants, shared, worst
 
-__all__ = ["Audited", "conduct", "shared", "show_attacks", "show_spaces", "show_worst", "worst", "worst_evidence"]
+__all__ = [
+    "Audited",
+    "conduct",
+    "of_networks",
+    "of_variants",
+    "shared",
+    "show_attacks",
+    "show_spaces",
+    "show_worst",
+    "worst",
+    "worst_evidence",
+]

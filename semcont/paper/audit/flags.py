@@ -9,7 +9,7 @@ import torch
 from ... import attacks
 from .. import statistics
 from ..measurements import measurement
-from ..robustness import TOLERANCE
+from ..robustness import TOLERANCE, beyond
 from ..runs import predict
 from .attacks import tested
 
@@ -93,7 +93,7 @@ def flags(table: pd.DataFrame, zero: pd.DataFrame, random: pd.DataFrame, radius:
     for (arm, seed), mine in table.assign(kind=family_of(table, radius)).groupby(["arm", "seed"], sort=False):
         blind, loud = (t[(t["arm"] == arm) & (t["seed"] == seed)]["share"].iloc[0] for t in (zero, random))
         checks = [
-            ("images without a gradient", blind, TOLERANCE, blind > TOLERANCE),
+            ("images without a gradient", blind, TOLERANCE, beyond(blind)),
             ("images with random logits", loud, 0.0, loud > 0),
             *_more_steps(mine),
             *_black_box(mine),
@@ -122,7 +122,7 @@ def _more_steps(rows: pd.DataFrame) -> Iterator[Check]:
         few, many = (left(t[t["loss"].isin(both)]) for t in (few, many))
         n = min(len(few), len(many))
         gain = float(few[:n].mean() - many[:n].mean())
-        yield (f"broken by {more:.0f} steps beyond {fewer:.0f}", gain, TOLERANCE, gain > TOLERANCE)
+        yield (f"broken by {more:.0f} steps beyond {fewer:.0f}", gain, TOLERANCE, beyond(gain))
 
 
 def _black_box(rows: pd.DataFrame) -> Iterator[Check]:
@@ -130,7 +130,7 @@ def _black_box(rows: pd.DataFrame) -> Iterator[Check]:
     if len(white) and len(black):
         n = min(map(len, [*white["alive"], *black["alive"]]))
         further = float(np.mean(left(white)[:n] & ~left(black)[:n]))
-        yield ("broken by a black box alone", further, TOLERANCE, further > TOLERANCE)
+        yield ("broken by a black box alone", further, TOLERANCE, beyond(further))
 
 
 def _noise_and_far(rows: pd.DataFrame, chance: float) -> Iterator[Check]:

@@ -7,12 +7,12 @@ from typing import Any
 import pandas as pd
 import torch
 
-from .. import robustness
+from .. import robustness, variants
 from ..arrays import groups_of
 from ..claims import numbers
 from ..measurements import measurement
 from ..presets import Preset
-from ..runs import Run, measured, split_of
+from ..runs import Run, measured, predict, split_of
 from . import attacks, autoattack, flags, grid
 from .attacks import tested
 
@@ -111,26 +111,61 @@ def _spaces(section, runs: list[Run]) -> pd.DataFrame:
 # --- one network ------------------------------------------------------------------------------------------------------
 
 
-@measurement(version=2)
+@measurement(version=3)
 def worst(run, *, pgd: list[dict], chain: list[list], eps: float, effort: float) -> pd.DataFrame:
     """Accuracy of one network in the worst case over the attacks that every network gets: one row, as `shared` asks.
 
-    Columns: attacks (their number), accuracy, n, low, high.
+    Columns: attacks (their number), clean (accuracy without an attack), accuracy, n, low, high, chance.
     """
     tables = [measured(run, attacks.by_pgd, **settings) for settings in pgd]
     if chain:
         tables.append(measured(run, autoattack.by_part, chain=chain, eps=eps, effort=effort))
     alive = flags.left(joined(tables))
-    _, _, groups = tested(run, len(alive))
-    found = attacks.row({"attacks": len(pgd) + len(chain)}, torch.from_numpy(alive), groups, 0.0)
-    return pd.DataFrame([{name: value for name, value in found.items() if name not in ("alive", "seconds")}])
+    x, y, groups = tested(run, len(alive))
+    clean = predict(run.model(), x).argmax(1) == y
+    about = {"attacks": len(pgd) + len(chain), "clean": clean.double().mean().item()}
+    found = attacks.row(about, torch.from_numpy(alive), groups, 0.0)
+    kept = {name: value for name, value in found.items() if name not in ("alive", "seconds")}
+    return pd.DataFrame([kept | {"chance": 1 / len(run.record["classes"])}])
 
 
-def shared(preset: Preset) -> dict[str, Any]:
-    """The settings of `worst` under a preset; raises `ValueError` where its audit attacks no images."""
+def shared(preset: Preset, images: int | None = None) -> dict[str, Any]:
+    """The settings of `worst` under a preset, on its audit's images or on so many of them.
+
+    Raises `ValueError` where the audit attacks no images.
+    """
     own, classes = preset.robustness.audit, len(split_of(preset, "test").classes)
     if not own.images:
         raise ValueError(f"the preset {preset.name} has no worst case: set robustness.audit.images above 0")
-    within = [s for s in attacks.planned(preset, classes, False) if 0 < s["eps"] <= preset.evaluation.eps]
-    chain = autoattack.chains(preset, classes, False)[-1]
+    most = images or own.images
+    within = [
+        s | {"images": most} for s in attacks.planned(preset, classes, False) if 0 < s["eps"] <= preset.evaluation.eps
+    ]
+    chain = [[part, most] for part, _ in autoattack.chains(preset, classes, False)[-1]]
     return {"pgd": within, "chain": chain, "eps": preset.evaluation.eps, "effort": own.effort}
+
+
+# --- networks beside the arms -----------------------------------------------------------------------------------------
+
+
+def of_networks(section, runs: list[Run], images: int | None = None) -> pd.DataFrame:
+    """The worst case of further networks, a row each: columns arm, seed, clean, accuracy, n, low, high, chance.
+
+    Over the attacks that the full audit makes on every network, on its images or so many of them; under a preset
+    without one, over the short audit's on `robustness.audit_images`.
+    """
+    preset, own = section.preset, section.preset.robustness
+    if own.audit.images:
+        return section.measured(worst, runs, **shared(preset, images))
+    short = {"attacks": robustness.audit(preset), "images": own.audit_images, "within": preset.evaluation.eps}
+    table = section.measured(robustness.by_attack, runs, **short)
+    clean = table[table["attack"] == "none"].set_index(["arm", "seed"])["accuracy"].rename("clean")
+    return table[table["attack"] == "all"].join(clean, on=["arm", "seed"])
+
+
+def of_variants(section, wanted: list[variants.Variant]) -> pd.DataFrame:
+    """`of_networks` on `robustness.audit_images` test images, with a column `variant`."""
+    images = section.preset.robustness.audit_images
+    return pd.concat(
+        [of_networks(section, runs, images).assign(variant=v.name) for v, runs in variants.networks(section, wanted)]
+    )

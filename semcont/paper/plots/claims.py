@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from .. import compact
 from . import style
 
 PAPER, OURS = "#d55e00", "#0072b2"
@@ -53,9 +54,8 @@ def claims_presets(
     for lane, (name, colour) in enumerate(zip(names, _colours(len(names)), strict=True), 1):
         mine = shown[shown["preset"] == name]
         _means(ax, mine, mine["id"].map(line) - 0.4 + (lane + 0.5) * step, colour, size=16)
-        few, many = mine["seeds"].min(), mine["seeds"].max()
         hollow = mine["seeds"].median() < 2
-        seeds = f"{few:.0f} to {many:.0f} seeds" if few < many else f"{many:.0f} seed{'' if many < 2 else 's'}"
+        seeds = compact.seeds(int(mine["seeds"].min()), int(mine["seeds"].max()))
         face = {"markerfacecolor": "white" if hollow else colour}
         handles.append(Line2D([], [], marker="o", color=colour, **face, label=f"{name}, {seeds}"))
     ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(handles), borderaxespad=0.1)
