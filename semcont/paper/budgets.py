@@ -108,7 +108,7 @@ class Audit:
     images: int = 0  # test images of what every network gets: noise, long PGD, AutoAttack's two APGD parts
     steps: int = 50  # of the long PGD, with the cross-entropy and with the margin
     restarts: int = 1
-    full_seeds: int = 1  # how many seeds get the following three
+    full_seeds: int = 1  # how many seeds get the following three; 0: planned, and none has them yet
     whole_images: int = 0  # of `images`, those that AutoAttack's other two parts attack, too
     grid_images: int = 0  # of the grid of our attacks
     transfer_images: int = 0  # of the attacks carried from arm to arm
@@ -125,8 +125,8 @@ class Audit:
 
     def __post_init__(self) -> None:
         counts = ("images", "whole_images", "grid_images", "transfer_images", "eps_images")
-        at_least(self, 0, *counts, "finetune_epochs", "variant_seeds")
-        at_least(self, 1, "steps", "restarts", "full_seeds", "far")
+        at_least(self, 0, *counts, "full_seeds", "finetune_epochs", "variant_seeds")
+        at_least(self, 1, "steps", "restarts", "far")
         if self.whole_images > self.images or self.grid_images > (self.images or self.grid_images):
             raise ValueError(
                 f"whole_images and grid_images must be at most images, {self.images}, not {self.whole_images} and "

@@ -311,6 +311,14 @@ def test_the_plan_gives_the_grid_to_the_full_seeds_alone():
     assert attacks.planned(_preset(Audit()), 10, True) == []
 
 
+def test_where_no_seed_gets_the_costly_part_the_rest_is_audited(tmp_path):
+    own = Audit(images=6, steps=4, effort=0.05, full_seeds=0, whole_images=6, grid_images=6, transfer_images=6)
+    result = audit.conduct(Section(tmp_path, _preset(own), 6, arms=("base", "c")))
+    assert result.transfer.empty and set(result.autoattack["attack"]) == {"apgd-ce", "apgd-t"}
+    assert set(result.worst["scope"]) >= {"every network"} and len(result.checks)
+    assert set(result.ours["loss"].dropna()) == {"none", "ce", "margin"}
+
+
 def test_a_carried_attack_insists_on_the_network_that_it_names(tmp_path, monkeypatch):
     section = Section(tmp_path, _preset(), 6, arms=("base", "c"))
     monkeypatch.setattr(attacks, "trained", lambda *_, **__: section.all[1])
