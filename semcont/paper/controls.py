@@ -26,7 +26,7 @@ BEYOND = (
 MEASURES = {
     "clean": ("clean accuracy", 100.0),
     "attacked": ("accuracy under PGD", 100.0),
-    "worst": ("worst case over attacks", 100.0),
+    "worst": ("worst-case accuracy", 100.0),
     "relative_score": ("relative DS", 1.0),
     "flip": ("flip rate", 100.0),
 }

@@ -37,12 +37,14 @@ def worst_case(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     `table` is what `audit.publishing.ladder` returns; a dot is a seed, and with one seed its interval is drawn.
     """
     names = list(dict.fromkeys(table["attack"]))
-    ax = style.axes_or_new(ax, (1.6 + 0.75 * len(names), 3.3))
     arms = style.arm_order(table)
+    many = len(arms) > 4  # then a legend inside would hide lines, and the marks of an attack need room
+    ax = style.axes_or_new(ax, (1.6 + (1.0 if many else 0.75) * len(names), 3.3))
+    apart = min(0.08, 0.6 / len(arms))
     for place, arm in enumerate(arms):
         rows = table[table["arm"] == arm]
         mean = rows.groupby("attack")["accuracy"].mean().loc[names]
-        at = [k + 0.08 * (place - (len(arms) - 1) / 2) for k in range(len(names))]  # side by side, not one on another
+        at = [k + apart * (place - (len(arms) - 1) / 2) for k in range(len(names))]  # side by side, not one on another
         ax.plot(at, mean, **style.arm_line(arm), clip_on=False, zorder=3)
         if rows["seed"].nunique() > 1:
             where = rows["attack"].map(dict(zip(names, at, strict=True)))
@@ -53,7 +55,8 @@ def worst_case(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.set_xticks(range(len(names)), [name.replace(" ", "\n") for name in names])
     ax.set(ylabel="accuracy", ylim=(0, 1), xlim=(-0.5, len(names) - 0.5))
     ax.yaxis.set_major_formatter(lambda value, _: f"{value * 100:.0f} %")
-    ax.legend(loc="upper right", ncols=2 if len(arms) > 4 else 1, handlelength=2.6)
+    beside = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)}
+    ax.legend(**(beside if many else {"loc": "upper right"}), handlelength=2.6)
     return ax
 
 
