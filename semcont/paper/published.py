@@ -18,7 +18,7 @@ from .strict import SettingsError
 LARGEST = 2_000_000
 """Bytes that one published file may have."""
 
-LARGEST_TABLE = 500_000
+LARGEST_TABLE = 150_000
 """Bytes of a measured table that travels with its network; a larger one holds every image, soon measured again."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same tables are the same archive, byte for byte, whenever it is written
@@ -47,9 +47,9 @@ def publish(preset: Preset, seeds: int = 1) -> list[str]:
     """Copy finished runs of a preset's arms, with what was measured on them, to data/checkpoints/<preset>; their names.
 
     Of each arm the runs of the first `seeds` seeds: a reader needs one, and each may weigh two megabytes. Each gets a
-    card. Runs that are not finished are left out, and so are tables that hold pictures, of data that are not bundled,
-    or more than `LARGEST_TABLE`; networks beside the arms (other alphas, lengths, digits) too, of which there may be a
-    hundred.
+    card. Runs that are not finished are left out, and so are tables that hold pictures, which may be of data that are
+    not to be passed on and are soon made, or more than `LARGEST_TABLE`; networks beside the arms (other alphas, lengths,
+    digits) too, of which there may be a hundred.
     Raises `UserError` for a file above `LARGEST`: `training.stored` halves it.
     """
     names = []
@@ -64,19 +64,19 @@ def publish(preset: Preset, seeds: int = 1) -> list[str]:
                 f"{large[0]} has {large[0].stat().st_size:,} bytes and cannot be published: the most is {LARGEST:,} "
                 "(training.stored: float16 halves the weights)"
             )
-        _pack(folder / "measured", target / shelf.MEASURED, runs.split_of(preset, "test").bundled)
+        _pack(folder / "measured", target / shelf.MEASURED)
         shelf.copy(folder, target)
         cards.write(target.with_suffix(".md"), folder, preset)
         names.append(folder.name)
     return names
 
 
-def _pack(measured: Path, archive: Path, bundled: bool) -> None:
+def _pack(measured: Path, archive: Path) -> None:
     """Write the tables of a run as one archive, where there are any and it would differ."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as tables:
         for note in sorted(measured.glob("*.json")):
-            if not bundled and store.read_json(note, f"delete {note}").get("pictures"):
+            if store.read_json(note, f"delete {note}").get("pictures"):
                 continue
             if note.with_suffix(".parquet").stat().st_size > LARGEST_TABLE:
                 continue

@@ -67,14 +67,12 @@ def test_what_was_measured_is_one_archive_the_same_whenever_it_is_written(shelf)
     assert archive.read_bytes() == before and archive.stat().st_mtime_ns == stamp
 
 
-def test_tables_that_show_pictures_are_published_of_bundled_data_alone(shelf, monkeypatch):
+def test_tables_that_show_pictures_are_not_published(shelf):
     first = trained(SMOKE, "base", 0)
     for function in (one, map_of_an_image):
         measured(first, function)
     archive = paths.checkpoints() / "smoke" / first.folder.name / MEASURED
-    published._pack(first.folder / "measured", archive, bundled=True)
-    assert len(zipfile.ZipFile(archive).namelist()) == 4
-    published._pack(first.folder / "measured", archive, bundled=False)
+    published._pack(first.folder / "measured", archive)
     assert {name.split("-")[0] for name in zipfile.ZipFile(archive).namelist()} == {"test_published.one"}
 
 
