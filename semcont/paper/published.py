@@ -47,9 +47,9 @@ def publish(preset: Preset, seeds: int = 1) -> list[str]:
     """Copy finished runs of a preset's arms, with what was measured on them, to data/checkpoints/<preset>; their names.
 
     Of each arm the runs of the first `seeds` seeds: a reader needs one, and each may weigh two megabytes. Each gets a
-    card. Runs that are not finished are left out, and so are tables that hold pictures, which may be of data that are
-    not to be passed on and are soon made, or more than `LARGEST_TABLE`; networks beside the arms (other alphas, lengths,
-    digits) too, of which there may be a hundred.
+    card. Runs that are not finished are left out; so are tables that hold pictures, which are soon made and may be of
+    data not to be passed on, or more than `LARGEST_TABLE`; and networks beside the arms (other alphas, lengths, digits),
+    of which there may be a hundred.
     Raises `UserError` for a file above `LARGEST`: `training.stored` halves it.
     """
     names = []
