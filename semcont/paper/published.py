@@ -48,8 +48,8 @@ def publish(preset: Preset, seeds: int = 1) -> list[str]:
 
     Of each arm the runs of the first `seeds` seeds: a reader needs one, and each may weigh two megabytes. Each gets a
     card. Runs that are not finished are left out; so are tables that hold pictures, which are soon made and may be of
-    data not to be passed on, or more than `LARGEST_TABLE`; and networks beside the arms (other alphas, lengths, digits),
-    of which there may be a hundred.
+    data not to be passed on, or more than `LARGEST_TABLE`; and networks beside the arms (other alphas, lengths and
+    digits), of which there may be a hundred.
     Raises `UserError` for a file above `LARGEST`: `training.stored` halves it.
     """
     names = []
