@@ -23,12 +23,15 @@ def cell(row: Mapping[str, str]) -> Cell:
     """The parts of a row of `claims.verdicts`, in the order in which they are shown.
 
     Where the difference has its interval, the arms are told without theirs and without what follows on single cases;
-    over how many cases and seeds they are means stays, as it differs from claim to claim.
+    over how many cases and seeds they are means stays, as it differs from claim to claim. What is undecided because
+    training was not seen to level off says so, since its interval may look decided.
     """
-    ours, interval = row["ours"], row.get("interval") or ""
+    ours, interval, verdict = row["ours"], row.get("interval") or "", row["verdict"]
     if interval:
         ours = re.sub(r" \[[^]]*\]", "", ours.split("; ")[0])
-    return Cell(row["verdict"], ours, interval)
+    if verdict == "undecided" and "levelled off" in (row.get("reason") or ""):
+        verdict += ": training not levelled off"
+    return Cell(verdict, ours, interval)
 
 
 def seeds(few: int, many: int) -> str:

@@ -208,8 +208,9 @@ _LEGEND = (
     "preset's seeds are a range, a cell says over how many its values are means; without a number it is one. Brackets: "
     "with one seed a 95 % interval over test images (PhotoDigits: glyphs), which says nothing of other trainings; with "
     "several a t interval over seeds, paired within each, for the primary claims widened for their number. "
-    "*Negligible*: inside the margin that the ledger states. *Undecided*: so many seeds could not tell. Times are of "
-    "the runs that made the published files: trainings are not in them, nor what had been measured before."
+    "*Negligible*: inside the margin that the ledger states. *Undecided*: so many seeds could not tell, or longer "
+    "training might turn it. Times are of the runs that made the published files: trainings are not in them, nor what "
+    "had been measured before."
 )
 
 

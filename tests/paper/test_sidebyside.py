@@ -94,6 +94,13 @@ def test_a_cell_has_one_interval_and_says_over_what_it_is_a_mean(ours, interval,
     assert cell.ours.endswith(shown) and cell.interval == interval and "; differences" not in cell.ours
 
 
+def test_a_cell_says_where_training_leaves_it_open():
+    row = {"verdict": "undecided", "ours": "c 2, base 1", "interval": "+1.0 [+0.9, +1.1]"}
+    told = compact.cell(row | {"reason": "training of c had not levelled off; as it stands reproduced"})
+    assert told.verdict == "undecided: training not levelled off"
+    assert compact.cell(row | {"reason": "p = 0.3"}).verdict == "undecided"
+
+
 def test_a_preset_that_never_published_has_its_place(published):
     assert sidebyside.order(sidebyside.verdicts("imagenette", own())) == ["quick", "local", "cifar100", "imagenette"]
 
