@@ -15,9 +15,8 @@ _MEASUREMENTS = ("robustness.by_attack", "autoattack.by_part")
 """What the card shows, a row per attack; of one that was measured twice, the one on more images."""
 
 
-def write(path: Path, folder: Path, preset: Preset) -> None:
-    """Write the card of the run in `folder`, where it differs from what is there."""
-    text = card(folder, preset)
+def write(path: Path, text: str) -> None:
+    """Write a card where it differs from what is there."""
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         store.write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
 
@@ -41,6 +40,32 @@ def card(folder: Path, preset: Preset) -> str:
     lines += ["", "Measured on this very file, on test images:", "", *measured(folder), ""]
     call = f'published.network("{preset.name}", "{arm}", seed={seed})'
     return "\n".join([*lines, "```python", "from semcont.paper import published", "", f"network = {call}", "```", ""])
+
+
+def table(title: str, networks: list[tuple[Path, str]]) -> str:
+    """One card for many runs: each one's folder, and what it differs in from the preset."""
+    heads = ["run", "differs in", *_SHORT, "minutes", "at commit"]
+    rows = [[folder.name, differs, *_short(folder), *_spent(folder)] for folder, differs in networks]
+    lines = [heads, ["---"] * len(heads), *rows]
+    told = "Accuracies in percent, measured on that very file, on test images; minutes of training on one machine."
+    return "\n".join([f"# {title}", "", told, "", *(f"| {' | '.join(line)} |" for line in lines), ""])
+
+
+_SHORT = {"clean": ("robustness.by_attack", 0), "PGD": ("robustness.by_attack", 1), "worst case": ("whole.worst", 0)}
+"""Columns of the card of many: the measurement, and which of its rows."""
+
+
+def _short(folder: Path) -> list[str]:
+    found = {name: tables(folder, function) for name, (function, _) in _SHORT.items()}
+    return [
+        f"{100 * found[name][0][1]['accuracy'].iloc[row]:.1f}" if found[name] else ""
+        for name, (_, row) in _SHORT.items()
+    ]
+
+
+def _spent(folder: Path) -> list[str]:
+    record = store.read_json(folder / RECORD, f"delete {folder}")
+    return [f"{record['seconds'] / 60:.1f}", record["commit"]]
 
 
 def objective(preset: Preset, arm: str) -> str:

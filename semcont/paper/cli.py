@@ -114,11 +114,15 @@ def publish(preset: PresetName = "quick", stamp: Stamp = None) -> None:
 def publish_networks(
     preset: PresetName = "quick",
     seeds: Annotated[int, typer.Option("--seeds", help="How many of each arm's networks, from seed 0 on.")] = 1,
+    beside: Annotated[
+        bool, typer.Option("--beside", help="The networks beside the arms, too: lengths, alphas, ...")
+    ] = False,
 ) -> None:
     """Copy the finished networks of a preset's arms, with what was measured on them, into data/checkpoints/PRESET."""
     from . import presets, published
 
-    names = published.publish(presets.load_preset(preset), seeds)
+    settings = presets.load_preset(preset)
+    names = published.publish(settings, seeds) + (published.publish_beside(settings) if beside else [])
     print(f"publish  {len(names)} networks in {paths.checkpoints() / preset}", flush=True)
 
 

@@ -109,6 +109,24 @@ def spaces(preset: Preset) -> list[Job]:
     return [Job(arm, seed, (("space", space),)) for arm, space in trained_so for seed in range(own.variant_seeds)]
 
 
+def beside(preset: Preset) -> dict[str, list[Job]]:
+    """The networks beside the arms, less coloured digits, which train soon; each in the first group that needs it."""
+    groups = {
+        "lengths": (training_lengths, lengths),
+        "alphas": (alphas,),
+        "contexts": (contexts,),
+        "ablations": (ablations,),
+        "tuning": (candidates, tuned),
+        "frontier": (frontier,),
+        "spaces": (spaces,),
+    }
+    known, found = set(arms(preset)), {}
+    for name, needs in groups.items():
+        found[name] = list(dict.fromkeys(job for need in needs for job in need(preset) if job not in known))
+        known |= set(found[name])
+    return {name: jobs for name, jobs in found.items() if jobs}
+
+
 def pretrained(preset: Preset) -> list[Job]:
     """Section 2's network where it is not the arm `base` (notebook 01)."""
     changes = preset.discontinuity.changes()

@@ -7,11 +7,12 @@ there, checked like any run, instead of training it again.
 import io
 import zipfile
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 from . import cards, graph, paths, runs, shelf, store, weights
-from .presets import Preset, load_preset
+from .presets import Preset, changed, load_preset
 from .run_files import RECORD, WEIGHTS
 from .strict import SettingsError
 
@@ -24,23 +25,25 @@ LARGEST_TABLE = 150_000
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same tables are the same archive, byte for byte, whenever it is written
 
 
-def network(preset: str, arm: str, seed: int = 0) -> nn.Module:
+def network(preset: str, arm: str, seed: int = 0, **changes: Any) -> nn.Module:
     """A published network of a preset's arm, in eval mode, on the CPU; the data it was trained on are not needed.
 
-    Raises `SettingsError` where none is published, `BrokenStore` where its weights are not those of its record.
+    `changes` as for `runs.trained`, less `start`: `epochs=8`. Raises `SettingsError` for an unknown one and
+    where no such network is published, `BrokenStore` where its weights are not those of its record.
     """
     from safetensors.torch import load_file
 
-    settings = load_preset(preset)
+    settings = changed(load_preset(preset), changes)
     wanted = runs.plan(settings, arm, seed) | {"start": None}
-    for folder in sorted((paths.checkpoints() / settings.name).glob(f"{arm}-s{seed}-*")):
+    for folder in sorted((paths.checkpoints() / settings.name).glob(f"**/{arm}-s{seed}-*/")):
         record = store.read_json(folder / RECORD, "check the folder out again")
         if all(record["settings"].get(name) == value for name, value in wanted.items()):
             store.check_files(folder, record["files"], lambda _: True, "check the folder out again")
             made = weights.network_of(settings, len(record["classes"]), None)
             made.load_state_dict(load_file(folder / WEIGHTS))
             return made.eval()
-    raise SettingsError(f"no network of {arm}, seed {seed}, is published for preset {settings.name}")
+    named = ", ".join([arm, f"seed {seed}", *(f"{name}={value}" for name, value in changes.items())])
+    raise SettingsError(f"no network of {named}, is published for preset {settings.name}")
 
 
 def publish(preset: Preset, seeds: int = 1) -> list[str]:
@@ -48,27 +51,52 @@ def publish(preset: Preset, seeds: int = 1) -> list[str]:
 
     Of each arm the runs of the first `seeds` seeds: a reader needs one, and each may weigh two megabytes. Each gets a
     card. Runs that are not finished are left out; so are tables that hold pictures, which are soon made and may be of
-    data not to be passed on, or more than `LARGEST_TABLE`; and networks beside the arms (other alphas, lengths and
-    digits), of which there may be a hundred.
+    data not to be passed on, or more than `LARGEST_TABLE`; and the networks of `publish_beside`.
     Raises `UserError` for a file above `LARGEST`: `training.stored` halves it.
     """
+    shelved = paths.checkpoints() / preset.name
+    finished = _finished(preset, [job for job in graph.arms(preset) if job.seed < seeds])
+    for folder in finished:
+        _shelve(folder, shelved / folder.name)
+        cards.write(shelved / f"{folder.name}.md", cards.card(folder, preset))
+    return [folder.name for folder in finished]
+
+
+def publish_beside(preset: Preset) -> list[str]:
+    """Copy the finished runs of `graph.beside` to data/checkpoints/<preset>/<group>, with one card per group.
+
+    A hundred networks, so that a reader remakes the figures that need them without hours of training. What travels with
+    each, and what is raised, as for `publish`.
+    """
     names = []
-    for job in graph.arms(preset):
-        folder = runs.folder_of(preset, job.arm, job.seed)
-        if job.seed >= seeds or not (folder / RECORD).is_file():
-            continue
-        target = paths.checkpoints() / preset.name / folder.name
-        large = [path for path in folder.iterdir() if path.is_file() and path.stat().st_size > LARGEST]
-        if large:
+    for group, jobs in graph.beside(preset).items():
+        shelved = paths.checkpoints() / preset.name / group
+        finished = _finished(preset, jobs)
+        for folder in finished:
+            _shelve(folder, shelved / folder.name)
+        if finished:
+            told = [(folder, " ".join(job.words)) for folder, job in finished.items()]
+            cards.write(shelved / "README.md", cards.table(f"{preset.name}: {group}", told))
+        names += [folder.name for folder in finished]
+    return names
+
+
+def _finished(preset: Preset, jobs: list[graph.Job]) -> dict[Path, graph.Job]:
+    """The folders of those runs that the store has finished."""
+    folders = {runs.folder_of(preset, job.arm, job.seed, **dict(job.changes)): job for job in jobs}
+    return {folder: job for folder, job in folders.items() if (folder / RECORD).is_file()}
+
+
+def _shelve(folder: Path, target: Path) -> None:
+    """Copy one run, with what was measured on it as one archive. Raises `UserError` for a file above `LARGEST`."""
+    for path in folder.iterdir():
+        if path.is_file() and path.stat().st_size > LARGEST:
             raise paths.UserError(
-                f"{large[0]} has {large[0].stat().st_size:,} bytes and cannot be published: the most is {LARGEST:,} "
+                f"{path} has {path.stat().st_size:,} bytes and cannot be published: the most is {LARGEST:,} "
                 "(training.stored: float16 halves the weights)"
             )
-        _pack(folder / "measured", target / shelf.MEASURED)
-        shelf.copy(folder, target)
-        cards.write(target.with_suffix(".md"), folder, preset)
-        names.append(folder.name)
-    return names
+    _pack(folder / "measured", target / shelf.MEASURED)
+    shelf.copy(folder, target)
 
 
 def _pack(measured: Path, archive: Path) -> None:

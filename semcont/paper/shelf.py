@@ -19,7 +19,7 @@ _NAME = re.compile(r"[\w.+-]+\.(json|parquet)")
 
 def fetch(folder: Path) -> bool:
     """Copy the published run of `folder`'s name into the store, the record last. False where none is published."""
-    found = sorted(paths.checkpoints().glob(f"*/{folder.name}/{RECORD}"))
+    found = sorted(paths.checkpoints().glob(f"**/{folder.name}/{RECORD}"))
     if not found:
         return False
     source = found[0].parent

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from semcont.datasets.files import DataError
-from semcont.paper import cards, graph, paths, published, robustness, runs
+from semcont.paper import cards, graph, paths, published, robustness, runs, store
 from semcont.paper.measurements import measurement
 from semcont.paper.presets import load_preset
 from semcont.paper.runs import measured, trained
@@ -135,6 +135,20 @@ def test_committed_cards_are_in_step_and_their_weights_load(page, tmp_path):
     assert sum(value.numel() for value in network.parameters()) > 1000
 
 
+GROUPS = sorted(paths.checkpoints().glob("*/*/README.md"))
+
+
+@pytest.mark.parametrize("page", GROUPS, ids=lambda page: f"{page.parts[-3]}/{page.parts[-2]}")
+def test_committed_groups_are_in_step_and_their_weights_load(page, tmp_path):
+    lines = [line.split(" | ") for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("| ")][1:]
+    networks = [(tmp_path / run.removeprefix("| "), differs) for run, differs, *_ in lines]
+    assert {folder.name for folder, _ in networks} == {path.name for path in page.parent.iterdir() if path.is_dir()}
+    for folder, _ in networks:
+        assert fetch(folder)
+        store.check_files(folder, store.read_json(folder / "record.json", "")["files"], lambda _: True, "")
+    assert cards.table(f"{page.parts[-3]}: {page.parts[-2]}", networks) == page.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("page", COMMITTED, ids=lambda page: f"{page.parent.name}/{page.stem}")
 def test_committed_cards_hold_on_what_data_is_there(page, tmp_path, monkeypatch):
     monkeypatch.setenv("SEMCONT_RUNS", str(tmp_path))
@@ -184,10 +198,29 @@ def test_a_large_table_is_measured_again_and_not_published(shelf, monkeypatch):
     assert not (paths.checkpoints() / "smoke" / first.folder.name / MEASURED).exists()
 
 
-def test_a_network_beside_the_arms_is_not_published(shelf):
-    job = next(job for job in graph.training_jobs(SMOKE, "03_continuity") if job.arm == "c" and job.changes)
-    trained(SMOKE, job.arm, job.seed, **dict(job.changes))
+def test_a_network_beside_the_arms_is_published_by_its_group_where_that_is_asked_for(shelf, monkeypatch):
+    job = next(job for job in graph.beside(SMOKE)["alphas"] if job.arm == "c")
+    run = trained(SMOKE, job.arm, job.seed, **dict(job.changes))
+    table = measured(run, robustness.by_attack, attacks=robustness.table2(SMOKE))
     assert published.publish(SMOKE) == []
+    assert published.publish_beside(SMOKE) == [run.folder.name]
+    page = (paths.checkpoints() / "smoke" / "alphas" / "README.md").read_text(encoding="utf-8")
+    clean, attacked = (f"{100 * value:.1f}" for value in table["accuracy"])
+    assert f"| {run.folder.name} | {' '.join(job.words)} | {clean} | {attacked} |  |" in page
+    shelf("second")
+    monkeypatch.setattr(runs, "_train", lambda *_: pytest.fail("trained again"))
+    assert trained(SMOKE, job.arm, job.seed, **dict(job.changes)).record == run.record
+    x = torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(published.network("smoke", "c", **dict(job.changes))(x), run.model()(x))
+    with pytest.raises(SettingsError, match=r"no network of c, seed 0, epochs=7, is published"):
+        published.network("smoke", "c", epochs=7)
+
+
+def test_no_network_beside_the_arms_is_in_two_groups_or_an_arm():
+    groups = graph.beside(load_preset("local"))
+    jobs = [job for group in groups.values() for job in group]
+    assert len(set(jobs)) == len(jobs) > 20 and not set(jobs) & set(graph.arms(load_preset("local")))
 
 
 def test_what_is_measured_is_what_was_stored(shelf):
