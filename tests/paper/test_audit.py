@@ -11,7 +11,7 @@ import torch
 from known import NETWORKS, Constant, Linear, Quantised, Random, Scaled, Section
 
 from semcont import attacks as core
-from semcont.paper import audit, robustness
+from semcont.paper import audit, audit_shown, robustness
 from semcont.paper.audit import attacks, autoattack, flags
 from semcont.paper.budgets import Audit
 from semcont.paper.presets import load_preset
@@ -39,7 +39,7 @@ def found(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(attacks, "trained", stand_in)
         result = audit.conduct(section)
-    for show in (audit.show_attacks, audit.show_worst, audit.show_spaces):
+    for show in (audit_shown.show_attacks, audit_shown.show_worst, audit_shown.show_spaces):
         show(section, result)
     return section, result
 
@@ -153,13 +153,13 @@ def test_more_restarts_and_the_worst_case_never_leave_more(found):
 
 
 def test_the_ledger_gets_the_worst_case_and_else_what_the_short_audit_leaves(found):
-    rows = audit.worst_evidence(found[1], pd.DataFrame())["rows"]
+    rows = audit_shown.worst_evidence(found[1], pd.DataFrame())["rows"]
     assert {row["label"]: row["value"] for row in rows}["base"] == pytest.approx(_worst(found, "base"), abs=0.2)
     short = pd.DataFrame(
         [{"arm": "adv", "seed": 0, "attack": a, "accuracy": v} for a, v in (("pgd", 0.5), ("all", 0.4))]
     )
     nothing = audit.Audited(*[pd.DataFrame()] * 6)
-    (row,) = audit.worst_evidence(nothing, short)["rows"]
+    (row,) = audit_shown.worst_evidence(nothing, short)["rows"]
     assert (row["label"], row["value"]) == ("adv", 0.4)
 
 
@@ -181,7 +181,7 @@ def test_a_costly_attack_on_few_images_does_not_narrow_the_comparison():
 def test_where_the_preset_asks_for_nothing_nothing_is_attacked_or_staged(tmp_path):
     section = Section(tmp_path, _preset(Audit()), 4)
     result = audit.conduct(section)
-    for show in (audit.show_attacks, audit.show_worst, audit.show_spaces):
+    for show in (audit_shown.show_attacks, audit_shown.show_worst, audit_shown.show_spaces):
         show(section, result)
     assert not section.staged and "asks for no full audit" in section.said[0] and not list(tmp_path.iterdir())
 

@@ -6,7 +6,6 @@ cached, so an audit that is broken off goes on where it was. A row holds `alive`
 it survived: from these the worst case over all attacks is made.
 """
 
-from .publishing import show_attacks, show_spaces, show_worst, worst_evidence
 from .whole import Audited, conduct, of_networks, of_variants, shared, worst
 
 __all__ = [
@@ -15,9 +14,5 @@ __all__ = [
     "of_networks",
     "of_variants",
     "shared",
-    "show_attacks",
-    "show_spaces",
-    "show_worst",
     "worst",
-    "worst_evidence",
 ]

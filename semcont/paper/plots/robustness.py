@@ -34,7 +34,7 @@ def eps_curve(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 def worst_case(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Accuracy under one attack after the other, the worst case last: a line per arm over the seeds' means.
 
-    `table` is what `audit.publishing.ladder` returns; a dot is a seed, and with one seed its interval is drawn.
+    `table` is what `audit_shown.ladder` returns; a dot is a seed, and with one seed its interval is drawn.
     """
     names = list(dict.fromkeys(table["attack"]))
     arms = style.arm_order(table)

@@ -2,11 +2,11 @@
 
 import pandas as pd
 
-from .. import plots, robustness
-from ..directions import caution, describe
-from ..evidence import evidence
-from . import attacks, grid
-from .whole import Audited, joined
+from . import plots, robustness
+from .audit import attacks, grid
+from .audit.whole import Audited, joined
+from .directions import caution, describe
+from .evidence import evidence
 
 _ATTACKS = {
     "ours": ("audit_attacks", "attack", "PGD and noise: accuracy in percent"),
