@@ -7,7 +7,8 @@ import re
 import nbformat
 import pytest
 
-from semcont.paper import parameters, paths
+from semcont.paper import paths
+from semcont.paper.execution import parameters
 
 NOTEBOOKS = sorted(paths.notebooks().glob("*.ipynb"))
 EXPECTED = [

@@ -129,8 +129,9 @@ def test_the_wheel_works_in_an_empty_folder(tmp_path):
     subprocess.run(install, check=True, capture_output=True)
     code = """
 import semcont
-from semcont.paper import ledger, paths, runs
+from semcont.paper import paths, runs
 from semcont.paper.presets import load_preset
+from semcont.paper.verdicts import ledger
 preset = load_preset("smoke")
 run = runs.trained(preset, "c", 0)
 print(semcont.__file__, len(ledger.load_claims()) >= 15, len(run.history), run.folder, sep="|")

@@ -10,12 +10,13 @@ from typing import Any
 import pandas as pd
 
 from ..losses import ARMS
-from . import statistics, turning, wording
+from . import statistics
 from .evidence import TUNED, absent, evidence
-from .findings import Missing, NotMade, find, find_tuned, gather, pairs
-from .judging import CASES, Judged, judge_network, judge_training, settle
-from .ledger import OPEN, Claim, load_claims, numbers
 from .presets import Preset, load_preset
+from .verdicts import turning, wording
+from .verdicts.findings import Missing, NotMade, find, find_tuned, gather, pairs
+from .verdicts.judging import CASES, Judged, judge_network, judge_training, settle
+from .verdicts.ledger import OPEN, Claim, load_claims, numbers
 
 __all__ = [
     "CASES",

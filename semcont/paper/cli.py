@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from . import arguments, catalogue, execute, paths
+from . import catalogue, paths
+from .execution import arguments, execute
 
 app = typer.Typer(
     help="semcont: train, measure and report the study of semantic continuity.",
@@ -36,7 +37,7 @@ def run(
     notebook: Annotated[str, typer.Argument(help="05_robustness, robustness, 05, or a path.")], words: Words = None
 ) -> None:
     """Execute one notebook with the parameters given as NAME=VALUE."""
-    from . import pipeline
+    from .execution import pipeline
 
     start = time.monotonic()
     execution = execute.prepare(notebook, words or [])
@@ -59,7 +60,8 @@ def train(
 
     changes = arguments.for_training(words or [])
     os.environ |= execute.thread_limits(execute.name_and_threads(preset)[1])  # before torch starts its threads
-    from . import presets, runs, stamping
+    from . import presets, runs
+    from .execution import stamping
 
     start = time.monotonic()
     found = runs.trained(presets.load_preset(preset), arm, seed, device=device, **changes)
@@ -83,7 +85,7 @@ def paper(
 
     Further options go to Snakemake: `--dry-run`, `--keep-going`, `--workflow-profile workflow/profiles/NAME`.
     """
-    from . import pipeline
+    from .execution import pipeline
 
     print(pipeline.run(preset, cores, context.args))
 
@@ -102,9 +104,10 @@ def report(preset: PresetName = "quick", stamp: Stamp = None) -> None:
 @app.command(hidden=True)
 def publish(preset: PresetName = "quick", stamp: Stamp = None) -> None:
     """Copy the figures and tables that may be published into figures/PRESET."""
-    from . import publishing, store
+    from . import store
+    from .publishing import figures
 
-    files = publishing.publish(preset)
+    files = figures.publish(preset)
     print(f"publish  {len(files)} figures and tables in {paths.figures(preset)}", flush=True)
     if stamp is not None:
         store.write_json(stamp, {"preset": preset, "files": files})
@@ -133,7 +136,8 @@ def cost(
     write: Annotated[bool, typer.Option("--write", help="Bring the table in docs/scaling.md up to date.")] = False,
 ) -> None:
     """What presets cost: operations counted, hours estimated, and measured where they were."""
-    from . import cost, presets
+    from . import presets
+    from .execution import cost
 
     chosen = [presets.load_preset(preset)] if preset else cost.every_preset()
     print(cost.table(chosen))
@@ -148,7 +152,7 @@ def plan(preset: str) -> None:
     """Print the graph of a preset as JSON."""
     import json
 
-    from . import graph
+    from .execution import graph
 
     print(json.dumps(graph.make_plan(preset)))
 
@@ -156,7 +160,7 @@ def plan(preset: str) -> None:
 @app.command(hidden=True)
 def stamps(preset: str) -> None:
     """Mark in the graph of a preset what is trained already, without a process for each network."""
-    from . import stamping
+    from .execution import stamping
 
     if written := stamping.found(preset):
         print(f"found    trained networks: {written}", flush=True)

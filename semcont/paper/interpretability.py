@@ -11,9 +11,8 @@ import pandas as pd
 import torch
 from torch import nn
 
-from . import attributions
-from .images import mean_colour
-from .interpretability_tables import (  # noqa: F401  what a notebook does with the tables, under this name as well
+from .explaining import attributions
+from .explaining.interpretability_tables import (  # noqa: F401  what a notebook does with the tables, under this name as well
     NAMES,
     PAPER,
     checks,
@@ -25,6 +24,7 @@ from .interpretability_tables import (  # noqa: F401  what a notebook does with 
     reading,
     summary,
 )
+from .images import mean_colour
 from .measurements import measurement
 from .presets import Preset
 from .runs import predict

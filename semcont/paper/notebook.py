@@ -18,7 +18,8 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from . import devices, parameters, paths, store
+from . import devices, paths, store
+from .execution import parameters
 from .measurements import Measurement
 from .plots import style
 from .presets import Preset, load_preset

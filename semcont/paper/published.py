@@ -11,8 +11,10 @@ from typing import Any
 
 from torch import nn
 
-from . import cards, graph, paths, runs, shelf, store, weights
+from . import paths, runs, shelf, store, weights
+from .execution import graph
 from .presets import Preset, changed, load_preset
+from .publishing import cards
 from .run_files import RECORD, WEIGHTS
 from .strict import SettingsError
 

@@ -15,9 +15,10 @@ from jinja2 import Environment, FileSystemLoader, pass_context
 from nbconvert.exporters import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
-from . import paths, publishing, store
-from .pages import PageError, captioned, check_page, label, mathml, thumbnail, topic
-from .pipeline import duration
+from . import paths, store
+from .execution.pipeline import duration
+from .publishing import figures
+from .publishing.pages import PageError, captioned, check_page, label, mathml, thumbnail, topic
 from .strict import read_yaml
 
 _TEMPLATES = Path(__file__).resolve().parent / "templates" / "semcont"
@@ -30,7 +31,7 @@ def build(preset: str) -> tuple[dict[str, str], int]:
     for a notebook that failed, an equation that cannot be set, a picture without alt text, a page that would load
     something.
     """
-    records = publishing.records(preset)
+    records = figures.records(preset)
     folder = paths.reports(preset)
     links = [_link(name, record, folder) for name, record in records.items()]
     exporter = _Exporter(

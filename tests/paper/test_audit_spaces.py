@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from semcont import models
-from semcont.paper import graph
 from semcont.paper.audit import grid
 from semcont.paper.budgets import Audit
 from semcont.paper.claims import numbers
+from semcont.paper.execution import graph
 from semcont.paper.presets import Attack, changed, load_preset, replace
 from semcont.paper.runs import measured, objective_of, plan, trained
 from semcont.paper.strict import SettingsError

@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 import torch
 
-from semcont.paper import bias, fairness, graph
+from semcont.paper import bias, fairness
+from semcont.paper.execution import graph
 from semcont.paper.plots import bias_groups
 from semcont.paper.presets import load_preset
 from semcont.paper.runs import trained

@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 import torch
 
-from semcont.paper import choices, paths
+from semcont.paper import paths
 from semcont.paper.paths import UserError
+from semcont.paper.publishing import choices
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +17,7 @@ def page():
 
 
 def test_its_numbers_are_the_measured_ones(page):
-    assert page == choices.generated(page, choices.measured()), "run `python -m semcont.paper.choices`"
+    assert page == choices.generated(page, choices.measured()), "run `python -m semcont.paper.publishing.choices`"
 
 
 def test_its_links_and_paths_lead_to_files(page):

@@ -6,8 +6,9 @@ import re
 import pandas as pd
 import pytest
 
-from semcont.paper import claims, ledger, paths
+from semcont.paper import claims, paths
 from semcont.paper.strict import SettingsError, read_yaml
+from semcont.paper.verdicts import ledger
 
 PLAIN = """\
 - id: one
@@ -389,7 +390,7 @@ def test_plots_of_nothing_are_empty_and_do_not_fail(tmp_path, monkeypatch):
 
 
 def test_gather_runs_only_what_has_no_record(tmp_path, monkeypatch):
-    from semcont.paper import execute
+    from semcont.paper.execution import execute
 
     monkeypatch.setattr(paths, "reports", lambda preset: tmp_path)
     needed = sorted({claim.notebook for claim in claims.load_claims() if claim.tested})

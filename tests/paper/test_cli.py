@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from semcont.paper import cli, doctor, execute, runs
+from semcont.paper import cli, doctor, runs
+from semcont.paper.execution import execute
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +29,8 @@ def _main(monkeypatch, capsys, *words: str) -> tuple[int, str, str]:
 
 def test_starting_imports_nothing_heavy():
     heavy = "[name for name in ('torch', 'pandas', 'papermill', 'nbconvert', 'snakemake') if name in sys.modules]"
-    code = f"import sys; from semcont.paper import cli, execute, pipeline, publishing; print({heavy})"
+    modules = ("paper.cli", "paper.execution.execute", "paper.execution.pipeline", "paper.publishing.figures")
+    code = f"import sys, {', '.join(f'semcont.{name}' for name in modules)}; print({heavy})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

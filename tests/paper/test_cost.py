@@ -9,7 +9,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from semcont import losses, models, training
-from semcont.paper import cost, graph, paths, runs, store
+from semcont.paper import paths, runs, store
+from semcont.paper.execution import cost, graph
 from semcont.paper.presets import load_preset
 
 SIZE, CHANNELS, CLASSES = 8, 5, 3

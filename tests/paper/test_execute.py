@@ -10,7 +10,8 @@ import time
 import nbformat
 import pytest
 
-from semcont.paper import arguments, execute, paths
+from semcont.paper import paths
+from semcont.paper.execution import arguments, execute
 from semcont.paper.strict import SettingsError
 
 DONE = (

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from semcont.paper import explanation_tables, explanations
+from semcont.paper.explaining import explanation_tables, explanations
 from semcont.paper.plots import explanation_measures
 from semcont.paper.presets import load_preset
 from semcont.paper.runs import measured, predict, trained

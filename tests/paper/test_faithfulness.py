@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from semcont import build
-from semcont.paper import attributions, faithfulness
-from semcont.paper.explainer import Explainer
+from semcont.paper.explaining import attributions, faithfulness
+from semcont.paper.explaining.explainer import Explainer
 
 KEYS = [3, 8, 11]
 

@@ -7,8 +7,10 @@ import sys
 
 import pytest
 
-from semcont.paper import dependencies, graph, paths, pipeline, publishing
+from semcont.paper import paths
+from semcont.paper.execution import dependencies, graph, pipeline
 from semcont.paper.presets import load_preset
+from semcont.paper.publishing import figures
 
 # --- the plan ---------------------------------------------------------------------------------------------------------
 
@@ -167,7 +169,8 @@ def test_one_failure_is_told_in_a_line_and_the_rest_is_kept(checkout):
 
 
 def test_what_is_trained_already_gets_its_stamp_without_a_step_of_the_graph(checkout):
-    from semcont.paper import runs, stamping
+    from semcont.paper import runs
+    from semcont.paper.execution import stamping
 
     checkout.section("01_a", "fig01_a")
     checkout.section("08_fairness", "s08_b")
@@ -240,7 +243,7 @@ def made(checkout):
         folder / "stamps" / "report.json",
         {"preset": "tiny", "files": {"01_a.html": store.sha256(folder / "01_a.html")}},
     )
-    store.write_json(folder / "stamps" / "publish.json", {"preset": "tiny", "files": publishing.publish("tiny")})
+    store.write_json(folder / "stamps" / "publish.json", {"preset": "tiny", "files": figures.publish("tiny")})
     return {"preset": "tiny", "notebooks": {"01_a": {}}, "train": {"base-s0-plain": {}}}
 
 
@@ -297,10 +300,10 @@ def test_only_what_may_be_published_is(checkout, made):
     content = json.loads(record.read_text())
     content["figures"]["fig01_a"]["publish"] = False
     record.write_text(json.dumps(content))
-    publishing.publish("tiny")
+    figures.publish("tiny")
     assert [path.name for path in paths.figures("tiny").iterdir()] == ["provenance.json"]
 
 
 def test_publishing_before_anything_ran_says_what_to_do(checkout):
     with pytest.raises(paths.UserError, match="semcont paper --preset tiny"):
-        publishing.publish("tiny")
+        figures.publish("tiny")

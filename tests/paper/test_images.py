@@ -11,7 +11,8 @@ from PIL import Image
 
 from semcont import datasets
 from semcont.datasets.folders import IMAGENETTE
-from semcont.paper import graph, images, paths, transfer
+from semcont.paper import images, paths, transfer
+from semcont.paper.execution import graph
 from semcont.paper.presets import Data, load_preset
 from semcont.paper.strict import SettingsError
 

@@ -8,8 +8,9 @@ from torch import nn
 
 from semcont import models
 from semcont.losses import ARMS
-from semcont.paper import attributions, interpretability
+from semcont.paper import interpretability
 from semcont.paper.evidence import evidence
+from semcont.paper.explaining import attributions
 from semcont.paper.plots import attribution_focus, attribution_maps
 from semcont.paper.presets import load_preset
 from semcont.paper.runs import measured, trained

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from semcont.paper import claims, judging, ledger, paths, turning
+from semcont.paper import claims, paths
 from semcont.paper.evidence import TUNED, evidence
-from semcont.paper.findings import Found, Missing, pairs
+from semcont.paper.verdicts import judging, ledger, turning
+from semcont.paper.verdicts.findings import Found, Missing, pairs
 
 
 def claim(**keys) -> ledger.Claim:

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 import torch
 
-from semcont.paper import devices, notebook, parameters, paths, store
+from semcont.paper import devices, notebook, paths, store
+from semcont.paper.execution import parameters
 from semcont.paper.notebook import begin
 from semcont.paper.strict import SettingsError
 

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from semcont.paper import cost, paths, pipeline
+from semcont.paper import paths
+from semcont.paper.execution import cost, pipeline
 
 PROFILE = paths.root() / "workflow" / "profiles" / "slurm" / "config.yaml"
 

@@ -9,9 +9,11 @@ import pytest
 import torch
 
 from semcont.datasets.files import DataError
-from semcont.paper import cards, graph, paths, published, robustness, runs, store
+from semcont.paper import paths, published, robustness, runs, store
+from semcont.paper.execution import graph
 from semcont.paper.measurements import measurement
 from semcont.paper.presets import load_preset
+from semcont.paper.publishing import cards
 from semcont.paper.runs import measured, trained
 from semcont.paper.shelf import MEASURED, fetch
 from semcont.paper.store import BrokenStore

@@ -8,8 +8,10 @@ import sys
 
 import pytest
 
-from semcont.paper import ledger, paths, readme, store
+from semcont.paper import paths, store
 from semcont.paper.paths import UserError
+from semcont.paper.publishing import readme
+from semcont.paper.verdicts import ledger
 
 
 @pytest.fixture(scope="module")

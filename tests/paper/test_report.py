@@ -10,8 +10,9 @@ from nbformat import write
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
-from semcont.paper import pages, report, store
-from semcont.paper.pages import PageError
+from semcont.paper import report, store
+from semcont.paper.publishing import pages
+from semcont.paper.publishing.pages import PageError
 
 MARKDOWN = r"""# A section
 

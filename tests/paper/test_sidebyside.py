@@ -3,8 +3,10 @@
 import pandas as pd
 import pytest
 
-from semcont.paper import claims, compact, graph, paths, plots, sidebyside
+from semcont.paper import claims, paths, plots
+from semcont.paper.execution import graph
 from semcont.paper.presets import load_preset
+from semcont.paper.verdicts import compact, sidebyside
 
 
 def verdicts(verdict, alpha="1", scope="photodigits, resnet18-slim3, 1 seed", **more) -> dict:

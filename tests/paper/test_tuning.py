@@ -8,11 +8,13 @@ import pandas as pd
 import pytest
 
 from semcont import distance_score
-from semcont.paper import claims, findings, graph, paths, runs, sidebyside, tuning, variants
+from semcont.paper import claims, paths, runs, tuning, variants
 from semcont.paper.budgets_beyond import Chosen, Tuning
 from semcont.paper.evidence import TUNED, evidence
+from semcont.paper.execution import graph
 from semcont.paper.presets import changed, load_preset
 from semcont.paper.runs import measured, predict, trained
+from semcont.paper.verdicts import findings, sidebyside
 from semcont.perturbations import LEVELS, perturb
 
 SMOKE = load_preset("smoke")

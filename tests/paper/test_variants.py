@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 import pytest
 
-from semcont.paper import graph, variants
+from semcont.paper import variants
 from semcont.paper.audit import grid
 from semcont.paper.budgets import Features
 from semcont.paper.budgets_beyond import ABLATIONS, Chosen, Controls, Frontier, Lengths, Tuning
+from semcont.paper.execution import graph
 from semcont.paper.presets import Preset, changed, differing, load_preset
 from semcont.paper.runs import plan, split_of
 from semcont.paper.strict import SettingsError

@@ -16,8 +16,9 @@ import pytest
 from scipy.stats import nct
 from scipy.stats import t as student
 
-from semcont.paper import claims, ledger, paths, statistics
+from semcont.paper import claims, paths, statistics
 from semcont.paper.evidence import evidence
+from semcont.paper.verdicts import ledger
 
 SEEDS, TRIALS, CHANCE, MARGIN = 10, 20_000, 0.05, 0.01
 CASES = np.array([1, 1, 1, 1, 1, 3, 3, 3])  # of each claim

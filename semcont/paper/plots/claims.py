@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from .. import compact
+from ..verdicts import compact
 from . import style
 
 PAPER, OURS = "#d55e00", "#0072b2"

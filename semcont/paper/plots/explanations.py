@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from .. import explanation_tables, explanations
+from ..explaining import explanation_tables, explanations
 from . import style
 
 _SHORT = {

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from ..presets import Preset
 from .findings import results_of
 from .ledger import Claim
-from .presets import Preset
 
 MEASURES = {"clean_accuracy": "clean", "pgd_accuracy": "attacked", "worst_case_accuracy": "worst"}
 """The ledger's measures that are followed over the lengths, and what the record calls them."""

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .strict import SettingsError, convert, nearest
+from ..strict import SettingsError, convert, nearest
 
 _TYPES = {"int": int, "float": float, "str": str, "bool": bool}
 

@@ -16,7 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from . import execute, paths, publishing, store
+from .. import paths, store
+from ..publishing import figures
+from . import execute
 
 
 class StepsFailed(paths.UserError):
@@ -199,7 +201,7 @@ def _notebook_changed(record: Path, content: dict[str, Any]) -> str | None:
         for kind in ("png", "csv"):
             if figure[kind]:
                 expected[record.parent / "figures" / f"{name}.{kind}"] = figure[kind]
-                publishing.restore(content["preset"], f"{name}.{kind}", figure[kind])
+                figures.restore(content["preset"], f"{name}.{kind}", figure[kind])
     return _first_changed(expected)
 
 
@@ -211,7 +213,7 @@ def _files_changed(stamp: Path, content: dict[str, Any]) -> str | None:
     """The pages, or the published figures with no other beside them, are as the stamp lists them."""
     folder = (paths.figures if stamp.stem == "publish" else paths.reports)(content["preset"])
     if stamp.stem == "publish" and (
-        strangers := {path.name for path in publishing.pictures(folder)} - set(content["files"])
+        strangers := {path.name for path in figures.pictures(folder)} - set(content["files"])
     ):
         return f"{min(strangers)} is of no notebook"
     return _first_changed({folder / name: digest for name, digest in content["files"].items()})

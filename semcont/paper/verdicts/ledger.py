@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from . import paths
-from .strict import SettingsError, build, convert, nearest, read_yaml
+from .. import paths
+from ..strict import SettingsError, build, convert, nearest, read_yaml
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,10 +16,11 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from .. import datasets, losses, models, training
-from . import devices, graph, paths, runs, store
-from .presets import Model, Preset, changed, load_preset
-from .readme import replace_block
+from ... import datasets, losses, models, training
+from .. import devices, paths, runs, store
+from ..presets import Model, Preset, changed, load_preset
+from ..publishing.readme import replace_block
+from . import graph
 
 RATES = {"one core": 40e9, "one GPU": 30e12, "eight GPUs": 8 * 30e12}
 """Operations per second that training is taken to sustain: the stated rates of the estimates.

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import compact, paths, store
-from .ledger import OPEN, Claim, load_claims
+from .. import paths, store
+from ..verdicts import compact
+from ..verdicts.ledger import OPEN, Claim, load_claims
 
 PRESET = "quick"
 """The preset whose figures the README's map of the notebooks links."""
@@ -133,7 +134,7 @@ def update(preset: str = PRESET) -> bool:
 
 def shown() -> list[str]:
     """The presets side by side in the README: all that have published their claims."""
-    from .sidebyside import published
+    from ..verdicts.sidebyside import published
 
     return published()
 

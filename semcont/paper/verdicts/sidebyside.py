@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from . import compact, paths
-from .claims import CASES, COLUMNS
+from .. import paths
+from ..claims import CASES, COLUMNS
+from . import compact
 from .ledger import OPEN, load_claims
 
 FIRST = ("quick", "local")

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from . import statistics, wording
+from .. import statistics
+from . import wording
 from .findings import Found, Missing, pairs
 from .ledger import Claim
 

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from . import directions, statistics
-from .evidence import absent, evidence
+from .. import directions, statistics
+from ..evidence import absent, evidence
+from ..presets import Preset
 from .explanations import MEASURES, NAMES
-from .presets import Preset
 
 LEDGER = {
     "pointing": "share",

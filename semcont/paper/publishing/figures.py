@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from . import paths, readme, store
+from .. import paths, store
+from . import readme
 
 
 def publish(preset: str) -> dict[str, str]:

@@ -5,10 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from ..losses import ARMS
-from . import store
-from .presets import Preset
-from .run_files import RECORD, WEIGHTS
+from ...losses import ARMS
+from .. import store
+from ..presets import Preset
+from ..run_files import RECORD, WEIGHTS
 
 _D = {"squared_l2": "DS", "squared_norm": "||F(x)||^2", "kl": "KL(p(x), p(x'))", "cross_entropy": "CE(p(x), p(x'))"}
 _MEASUREMENTS = ("robustness.by_attack", "autoattack.by_part")

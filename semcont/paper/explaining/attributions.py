@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from ..models import last_stage
+from ...models import last_stage
 
 KERNEL_WIDTH = 0.25
 """Width of LIME's kernel on the cosine distance between a sample and the whole image, as in its authors' code."""

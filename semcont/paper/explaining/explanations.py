@@ -13,13 +13,14 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from ..datasets import ImageSet, mosaics
-from . import attributions, faithfulness, interpretability
+from ...datasets import ImageSet, mosaics
+from .. import interpretability
+from ..interpretability import Explanations
+from ..measurements import measurement
+from ..presets import Preset
+from ..runs import Run, predict
+from . import attributions, faithfulness
 from .explainer import Explainer
-from .interpretability import Explanations
-from .measurements import measurement
-from .presets import Preset
-from .runs import Run, predict
 
 NAMES = {
     "gradient": "gradient",

@@ -8,10 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .. import datasets
-from . import bias, dependencies, fairness, paths, runs, sidebyside, variants
-from .presets import Preset, changed, differing, load_preset
-from .strict import SettingsError, nearest
+from ... import datasets
+from .. import bias, fairness, paths, runs, variants
+from ..presets import Preset, changed, differing, load_preset
+from ..strict import SettingsError, nearest
+from ..verdicts import sidebyside
+from . import dependencies
 
 CLAIMS = "09_claims"  # reads the other notebooks' records
 

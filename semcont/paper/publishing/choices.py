@@ -1,8 +1,8 @@
 """What the paper's open choices change, where nothing has to be trained for it: the generated parts of the errata.
 
-`python -m semcont.paper.choices` measures on the bundled test images, reads what a preset published of its networks,
-and brings docs/errata.md in step; a test holds them together. Other choices that take a network are measured by the
-notebooks, which the errata name.
+`python -m semcont.paper.publishing.choices` measures on the bundled test images, reads what a preset published of its
+networks, and brings docs/errata.md in step; a test holds them together. Other choices that take a network are measured
+by the notebooks, which the errata name.
 """
 
 from collections.abc import Iterator
@@ -13,9 +13,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from .. import load, perturbations
-from ..perturbations import LEVELS, perturb
-from . import paths, readme, store
+from ... import load, perturbations
+from ...perturbations import LEVELS, perturb
+from .. import paths, store
+from . import readme
 
 IMAGES = 300
 """So many test images of PhotoDigits; the numbers are means over them."""

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import arguments, parameters, paths, store
-from .strict import read_yaml
+from .. import paths, store
+from ..strict import read_yaml
+from . import arguments, parameters
 
 
 class NotebookFailed(paths.UserError):
@@ -83,7 +84,7 @@ def name_and_threads(preset: str) -> tuple[str, int]:
         content = read_yaml(path)
         return str(content["name"]), int(content["threads"])
     except (paths.UserError, KeyError, TypeError, ValueError):
-        from .presets import load_preset
+        from ..presets import load_preset
 
         full = load_preset(preset)
         return full.name, full.threads

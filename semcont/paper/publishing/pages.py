@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from .paths import UserError
+from ..paths import UserError
 
 
 class PageError(UserError):

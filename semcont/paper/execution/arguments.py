@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from . import parameters, paths
-from .strict import SettingsError, nearest
+from .. import paths
+from ..strict import SettingsError, nearest
+from . import parameters
 
 
 def find_notebook(name: str) -> Path:

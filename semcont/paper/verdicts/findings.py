@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from . import paths
-from .evidence import TUNED
+from .. import paths
+from ..evidence import TUNED
 from .ledger import Claim, load_claims
 
 
@@ -44,8 +44,8 @@ def gather(preset: str, seed: int = 0, device: str = "auto") -> list[str]:
 
     Raises what `execute.run` raises: `NotebookFailed` names notebook and cell.
     """
-    from . import execute
-    from .presets import load_preset
+    from ..execution import execute
+    from ..presets import load_preset
 
     settings = load_preset(preset)
     folder = paths.reports(settings.name)

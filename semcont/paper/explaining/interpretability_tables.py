@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from . import directions, statistics
-from .directions import Direction
-from .evidence import absent, evidence
+from .. import directions, statistics
+from ..directions import Direction
+from ..evidence import absent, evidence
 
 NAMES = {"ig": "Integrated Gradients", "gradcam": "GradCAM", "lime": "LIME"}
 

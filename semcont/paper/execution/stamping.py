@@ -6,8 +6,9 @@ minutes for a preset of hundreds of networks.
 
 from typing import Any
 
-from ..datasets import DataError
-from . import arguments, graph, paths, pipeline, presets, runs, store
+from ...datasets import DataError
+from .. import paths, presets, runs, store
+from . import arguments, graph, pipeline
 
 
 def content(run: runs.Run) -> dict[str, Any]:
