@@ -187,7 +187,8 @@ class Preset:
 
     def __post_init__(self) -> None:
         named = {"arms": self.arms, "lengths.arms": self.lengths.arms, "frontier.arms": self.frontier.arms}
-        for key, arms in (named | {"controls.ablated": self.controls.ablated}).items():
+        named |= {"lengths.doubled": self.lengths.doubled, "controls.ablated": self.controls.ablated}
+        for key, arms in named.items():
             for arm in arms:
                 if arm not in losses.ARMS:
                     raise ValueError(f"{key}: unknown arm {arm!r}{nearest(arm, losses.ARMS)}")

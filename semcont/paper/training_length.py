@@ -141,7 +141,15 @@ def reading(order: pd.DataFrame) -> pd.DataFrame:
     cells = pd.DataFrame({"arms": pairs, "measure": order["measure"].map(lambda name: MEASURES[name][0])})
     cells = cells.assign(column=[f"{epochs:g} epochs" for epochs in order["epochs"]], text=texts)
     wide = cells.pivot(index=["arms", "measure"], columns="column", values="text")
-    return wide[list(dict.fromkeys(cells["column"]))].rename_axis(columns=None).reset_index()
+    by_length = [f"{epochs:g} epochs" for epochs in sorted(set(order["epochs"]))]
+    return wide[by_length].fillna("").rename_axis(columns=None).reset_index()
+
+
+def curves(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows on test images of the arms that have the most lengths; the others (`lengths.doubled`) make no curve."""
+    test = table[table["split"] == "test"]
+    lengths = test.groupby("arm")["epochs"].transform("nunique")
+    return test[lengths == lengths.max()]
 
 
 def turns(order: pd.DataFrame) -> pd.DataFrame:
@@ -196,7 +204,7 @@ def _turns_told(order: pd.DataFrame) -> list[str]:
 
 def describe(table: pd.DataFrame) -> str:
     """Alt text of the figure of the lengths."""
-    test = table[table["split"] == "test"]
+    test = curves(table)
     ends = [int(test["epochs"].min()), int(test["epochs"].max())]
     means = test.groupby(["measure", "epochs", "arm"])["value"].mean()
     parts = []

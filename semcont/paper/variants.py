@@ -50,10 +50,11 @@ TERM_ZERO = "term zero"
 
 
 def lengths(preset: Preset) -> list[Variant]:
-    """The arms of `preset.lengths` at each length in epochs, each with the whole schedule."""
-    own = preset.lengths
-    arms = own.arms if own.seeds else ()
-    return [Variant(f"{arm}, {n} epochs", arm, {"epochs": n}, own.seeds) for arm in arms for n in own.epochs]
+    """The arms of `preset.lengths` at each length in epochs, each with the whole schedule; `doubled` at two."""
+    own, usual = preset.lengths, preset.training.epochs
+    trained_so = [(arm, n) for arm in own.arms for n in own.epochs]
+    trained_so += [(arm, n) for arm in own.doubled for n in (usual, 2 * usual)]
+    return [Variant(f"{arm}, {n} epochs", arm, {"epochs": n}, own.seeds) for arm, n in trained_so if own.seeds]
 
 
 def contexts(preset: Preset) -> list[Variant]:

@@ -109,3 +109,24 @@ def test_the_figure_has_a_point_for_each_length():
     assert "at 8 epochs base 65 %" in training_length.describe(table)
     plt.close("all")
     assert "one length only" in training_length.conclusion(pd.DataFrame(), 1.0)
+
+
+def test_arms_at_two_lengths_alone_are_judged_and_make_no_curve():
+    curve = {4: [0.4, 0.5], 8: [0.6, 0.7], 16: [0.7, 0.8]}
+    table = pd.concat(
+        [
+            _table(split, adv=curve, **{"adv+c": curve}, aug={8: [0.9], 16: [0.9]}, **{"aug+c": {8: [0.8], 16: [0.85]}})
+            for split in ("val", "test")
+        ]
+    )
+    assert set(training_length.curves(table)["arm"]) == {"adv", "adv+c"}
+    axes = plots.training_lengths(table)
+    assert all(len(line.get_xdata()) == 3 for line in axes[0, 0].lines)
+    plt.close("all")
+    assert "aug" not in training_length.describe(table)
+    levelled = training_length.levelled(training_length.doublings(table, 1.0)).set_index("arm")["epochs"]
+    assert levelled["aug"] == 8 and np.isnan(levelled["aug+c"])
+    shown = training_length.reading(training_length.orders(table)).set_index(["arms", "measure"])
+    row = shown.loc[("aug+c − aug", "Clean accuracy")]
+    assert list(shown.columns) == ["4 epochs", "8 epochs", "16 epochs"]
+    assert row["4 epochs"] == "" and row["16 epochs"].startswith("-5.0")

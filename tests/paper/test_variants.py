@@ -90,6 +90,14 @@ def test_what_would_be_the_plain_arm_is_not_trained_again():
     preset = replace(SMOKE, lengths=Lengths(epochs=(SMOKE.training.epochs, 4), arms=("base",), seeds=2))
     jobs = graph.training_lengths(preset)
     assert [job.change for job in jobs] == ["plain", "plain", "epochs=4", "epochs=4"]
+    preset = replace(SMOKE, lengths=Lengths(epochs=(4, 8), arms=("base",), doubled=("aug",), seeds=1))
+    twice = 2 * SMOKE.training.epochs
+    jobs = [(job.arm, job.change) for job in graph.training_lengths(preset)]
+    assert jobs == [("base", "epochs=4"), ("base", "epochs=8"), ("aug", "plain"), ("aug", f"epochs={twice}")]
+    with pytest.raises(ValueError, match="doubled names base"):
+        Lengths(arms=("base",), doubled=("base", "aug"))
+    with pytest.raises(ValueError, match=r"lengths.doubled: unknown arm 'augc'"):
+        replace(SMOKE, lengths=Lengths(doubled=("augc",)))
     assert differing(preset, {"epochs": SMOKE.training.epochs, "alpha": 2.0}) == {"alpha": 2.0}
 
 

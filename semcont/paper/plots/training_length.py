@@ -17,7 +17,7 @@ def training_lengths(table: pd.DataFrame, ax: Sequence[Axes] | None = None) -> n
 
     `table` is what `training_length.measures` returns. Every point is a training of its own, not an epoch of a longer.
     """
-    test = table[table["split"] == "test"]
+    test = training_length.curves(table)
     measures = [name for name in training_length.MEASURES if name in set(test["measure"])]
     if ax is None:
         ax = style.panels(1, len(measures), size=(3.1, 2.7), sharex=True)[1]
