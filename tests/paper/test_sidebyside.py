@@ -6,7 +6,8 @@ import pytest
 from semcont.paper import claims, paths, plots
 from semcont.paper.execution import graph
 from semcont.paper.presets import load_preset
-from semcont.paper.verdicts import compact, sidebyside
+from semcont.paper.publishing import sidebyside
+from semcont.paper.verdicts import compact
 
 
 def verdicts(verdict, alpha="1", scope="photodigits, resnet18-slim3, 1 seed", **more) -> dict:

@@ -13,8 +13,9 @@ from semcont.paper.budgets_beyond import Chosen, Tuning
 from semcont.paper.evidence import TUNED, evidence
 from semcont.paper.execution import graph
 from semcont.paper.presets import changed, load_preset
+from semcont.paper.publishing import sidebyside
 from semcont.paper.runs import measured, predict, trained
-from semcont.paper.verdicts import findings, sidebyside
+from semcont.paper.verdicts import findings
 from semcont.perturbations import LEVELS, perturb
 
 SMOKE = load_preset("smoke")

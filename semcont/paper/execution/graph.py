@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from ... import datasets
 from .. import bias, fairness, paths, runs, variants
 from ..presets import Preset, changed, differing, load_preset
+from ..publishing import sidebyside
 from ..strict import SettingsError, nearest
-from ..verdicts import sidebyside
 from . import dependencies
 
 CLAIMS = "09_claims"  # reads the other notebooks' records

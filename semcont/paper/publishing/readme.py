@@ -134,7 +134,7 @@ def update(preset: str = PRESET) -> bool:
 
 def shown() -> list[str]:
     """The presets side by side in the README: all that have published their claims."""
-    from ..verdicts.sidebyside import published
+    from .sidebyside import published
 
     return published()
 

@@ -10,8 +10,8 @@ import pandas as pd
 
 from .. import paths
 from ..claims import CASES, COLUMNS
-from . import compact
-from .ledger import OPEN, load_claims
+from ..verdicts import compact
+from ..verdicts.ledger import OPEN, load_claims
 
 FIRST = ("quick", "local")
 """The presets that come first, in this order; the others follow by name."""
