@@ -126,7 +126,7 @@ def publish_networks(
 
     settings = presets.load_preset(preset)
     names = published.publish(settings, seeds) + (published.publish_beside(settings) if beside else [])
-    print(f"publish  {len(names)} networks in {paths.checkpoints() / preset}", flush=True)
+    print(f"publish  {len(names)} networks in {paths.checkpoints() / settings.name}", flush=True)
 
 
 @app.command()
