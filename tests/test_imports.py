@@ -79,10 +79,8 @@ def test_the_imports_of_the_study_run_one_way():
         files[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     loads = {}
     for name, path in files.items():
-        within = (
-            {name, name.rpartition(".")[0]} if path.name != "__init__.py" else {name}
-        )  # its package is loaded by then
-        loads[name] = (imported(path) & set(files)) - within
+        own_package = name if path.name == "__init__.py" else name.rpartition(".")[0]  # is loaded by then
+        loads[name] = (imported(path) & set(files)) - {name, own_package}
     assert sum(map(len, loads.values())) > 200
     TopologicalSorter(loads).prepare()
 

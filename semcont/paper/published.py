@@ -67,8 +67,7 @@ def publish(preset: Preset, seeds: int = 1) -> list[str]:
 def publish_beside(preset: Preset) -> list[str]:
     """Copy the finished runs of `graph.beside` to data/checkpoints/<preset>/<group>, with one card per group.
 
-    A hundred networks, so that a reader remakes the figures that need them without hours of training. What travels with
-    each, and what is raised, as for `publish`.
+    The figures that read them then need no training. What travels with each, and what is raised, as for `publish`.
     """
     names = []
     for group, jobs in graph.beside(preset).items():
