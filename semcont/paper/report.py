@@ -43,7 +43,7 @@ def build(preset: str) -> tuple[dict[str, str], int]:
         check_page(html, file)
     written = [file for file, html in pages.items() if _differs(folder / file, html)]
     for file in written:
-        store.write_whole(folder / file, lambda part, html=pages[file]: part.write_text(html, encoding="utf-8"))
+        store.write_text(folder / file, pages[file])
     return {file: store.sha256(folder / file) for file in pages}, len(written)
 
 

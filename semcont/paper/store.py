@@ -47,10 +47,14 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
         part.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """`text` as UTF-8, whole or not at all."""
+    write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
+
+
 def write_json(path: Path, value: Any) -> None:
     """Plain values as indented JSON, whole or not at all."""
-    text = json.dumps(value, indent=2, allow_nan=True) + "\n"
-    write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
+    write_text(path, json.dumps(value, indent=2, allow_nan=True) + "\n")
 
 
 def read_json(path: Path, remedy: str) -> Any:

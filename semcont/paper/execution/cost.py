@@ -208,5 +208,5 @@ def update() -> bool:
     before = page().read_text(encoding="utf-8")
     after = generated(before)
     if after != before:
-        store.write_whole(page(), lambda part: part.write_text(after, encoding="utf-8"))
+        store.write_text(page(), after)
     return after != before

@@ -18,7 +18,7 @@ _MEASUREMENTS = ("robustness.by_attack", "autoattack.by_part")
 def write(path: Path, text: str) -> None:
     """Write a card where it differs from what is there."""
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
-        store.write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
+        store.write_text(path, text)
 
 
 def card(folder: Path, preset: Preset) -> str:

@@ -171,7 +171,7 @@ def main(*_: Any) -> None:
     """Bring docs/errata.md in step with what is measured."""
     path = paths.root() / "docs" / "errata.md"
     text = generated(path.read_text(encoding="utf-8"), measured())
-    store.write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
+    store.write_text(path, text)
 
 
 if __name__ == "__main__":

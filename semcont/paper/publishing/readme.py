@@ -52,7 +52,7 @@ def write_provenance(preset: str, records: dict[str, dict[str, Any]]) -> str:
             entries[name] = {key: record.get(key) for key in _KEPT} | {"files": files}
     text = json.dumps(entries, indent=2, sort_keys=True) + "\n"
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
-        store.write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
+        store.write_text(path, text)
     return store.sha256(path)
 
 
@@ -128,7 +128,7 @@ def update(preset: str = PRESET) -> bool:
     before = path.read_text(encoding="utf-8")
     after = generated(before)
     if after != before:
-        store.write_whole(path, lambda part: part.write_text(after, encoding="utf-8"))
+        store.write_text(path, after)
     return after != before
 
 
