@@ -13,6 +13,7 @@ from nbclient import NotebookClient
 from semcont.paper import paths
 
 NAMES = [path.stem for path in sorted(paths.notebooks().glob("*.ipynb"))]
+pytestmark = pytest.mark.timeout(1000)  # the first test waits for the whole paper, beside other tests
 THREE_WAYS = "04_semantic_features"  # trains all four arms, draws its own random numbers, and takes no long
 
 
