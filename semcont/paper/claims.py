@@ -94,7 +94,7 @@ def _judged(claim: Claim, settings: Preset, family: int) -> Judged:
         return Judged("", "not tested", f"this preset leaves out {claim.notebook}")
     try:
         found = find(claim, settings.name)
-        if claim.kind == "training":
+        if claim.of_training:
             return judge_training(claim, found, family if claim.primary else 1)
         return judge_network(claim, found)
     except NotMade as reason:
@@ -159,9 +159,14 @@ def _if_levelled(claim: Claim, judged: Judged, told: dict[str, bool], settings: 
 
 
 def _trained_as(label: str, settings: Preset) -> str:
-    """The arm whose training a label of the evidence shares: Fig. 4's two ends are `base` and `c`."""
-    ends = {"alpha=0": "base", f"alpha={settings.constraint.alpha:g}": "c"}
-    return ends.get(label, label.removesuffix(TUNED))
+    """The arm whose training a label of the evidence shares: Fig. 4's two ends are `base` and `c`. A tuned arm shares it
+    where the tuned alpha is the paper's; another alpha is another training, whose length was not varied.
+    """
+    alpha, arm = settings.constraint.alpha, label.removesuffix(TUNED)
+    ends = {"alpha=0": "base", f"alpha={alpha:g}": "c"}
+    if label.endswith(TUNED) and (settings.tuning.chosen.by_arm().get(arm) or alpha) != alpha:
+        return label
+    return ends.get(label, arm)
 
 
 def _row(claim: Claim, judged: Judged, alpha: str, settings: Preset) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..losses import ARMS
 from . import audit, robustness, variants
 from .evidence import absent, evidence
 from .paired import over_seeds
@@ -55,17 +56,22 @@ def margin(point: tuple[float, float], rivals: np.ndarray) -> float:
 
 
 def by_seed(table: pd.DataFrame) -> pd.DataFrame:
-    """`margin` of every adv+c network against all others of its seed: columns variant, measure, arm, seed, clean,
-    robust, margin. Networks without a rival are left out.
+    """`margin` of every adv+c network against those of its seed that are trained without the constraint: columns
+    variant, measure, arm, seed, clean, robust, margin. Networks without a rival are left out.
     """
-    rows = []
+    rows, others = [], table[~table["arm"].map(constrained)]
     for point in table[table["arm"] == OURS].itertuples():
-        rivals = table[(table["arm"] != OURS) & (table["measure"] == point.measure) & (table["seed"] == point.seed)]
+        rivals = others[(others["measure"] == point.measure) & (others["seed"] == point.seed)]
         if len(rivals):
             about = {name: getattr(point, name) for name in ("variant", "measure", "arm", "seed", "clean", "robust")}
             apart = margin((point.clean, point.robust), rivals[["clean", "robust"]].to_numpy())
             rows.append(about | {"margin": apart})
     return pd.DataFrame(rows, columns=["variant", "measure", "arm", "seed", "clean", "robust", "margin"])
+
+
+def constrained(arm: str) -> bool:
+    """Whether an arm holds the constraint: adv+c, and madry+c too, which is on the plane and no rival."""
+    return ARMS[arm].weight == "alpha"
 
 
 def margins(table: pd.DataFrame) -> pd.DataFrame:

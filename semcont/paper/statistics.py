@@ -151,7 +151,8 @@ def paired(differences, *, null: float = 0.0, level: float = LEVEL) -> Paired:
     error = sd / np.sqrt(n)
     half = float(t.ppf(0.5 + level / 2, n - 1) * error)
     above = float(t.sf((mean - null) / error, n - 1))
-    return Paired(n, mean, sd, mean - half, mean + half, above, 1.0 - above)
+    below = float(t.cdf((mean - null) / error, n - 1))  # not 1 - above, which is 0 where below is tiny
+    return Paired(n, mean, sd, mean - half, mean + half, above, below)
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:

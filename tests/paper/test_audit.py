@@ -214,11 +214,11 @@ def test_the_worst_case_of_one_network_is_that_of_the_audit(tmp_path):
     planned = [s for s in attacks.planned(section.preset, known.CLASSES, False) if 0 < s["eps"] <= 8]
     single = measured(section.all[0], audit.worst, pgd=planned, **settings)
     assert single["accuracy"].tolist() == result.worst["accuracy"].tolist()
-    assert single["attacks"].tolist() == result.worst["attacks"].tolist() == [5]
+    assert single["attacks"].tolist() == result.worst["attacks"].tolist() == [6]
     assert single["clean"].tolist() == pytest.approx([_accuracy((section, result), "base")["none"]])
     assert audit.shared(section.preset)["chain"] == [["apgd-ce", 12], ["apgd-t", 12]]
     fewer = audit.shared(section.preset, 5)
-    assert [s["images"] for s in fewer["pgd"]] + [n for _, n in fewer["chain"]] == [5] * 5
+    assert [s["images"] for s in fewer["pgd"]] + [n for _, n in fewer["chain"]] == [5] * 6
     assert measured(section.all[0], audit.worst, **fewer)["n"].tolist() == [5]
     with pytest.raises(ValueError, match="has no worst case"):
         audit.shared(load_preset("quick"))
@@ -304,7 +304,7 @@ def test_noise_has_the_norm_that_it_says(generator):
 
 def test_the_plan_gives_the_grid_to_the_full_seeds_alone():
     names = lambda full, classes=10: [(s["loss"], s["steps"]) for s in attacks.planned(_preset(), classes, full)]  # noqa: E731
-    assert set(names(False)) < set(names(True)) and len(names(True)) == 3 + 2 + 2 * 5
+    assert set(names(False)) < set(names(True)) and len(names(True)) == 3 + 3 + 2 * 5
     assert ("dlr", 20) in names(True) and ("dlr", 20) not in names(True, classes=2)
     path = {s["steps"] * s["step_size"] for s in attacks.planned(_preset(), 10, True) if 0 < s["eps"] <= 8}
     assert path == {20.0}  # ten steps of 2/255

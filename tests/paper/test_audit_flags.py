@@ -26,15 +26,30 @@ def raised(*rows) -> list[str]:
 
 
 def test_more_steps_that_take_over_a_point_raise_a_flag():
-    table2, grid = attack("pgd-10", 60), attack("margin-10x1", 60, loss="margin")
-    assert raised(table2, grid, attack("ce-50x1", 58, steps=50)) == ["broken by 50 steps beyond 10"]
-    assert raised(table2, grid, attack("ce-50x1", 60, steps=50)) == []
-    row = checks(table2, grid, attack("ce-50x1", 58, steps=50)).loc["broken by 50 steps beyond 10"]
+    short, grid = attack("ce-10x1", 60), attack("margin-10x1", 60, loss="margin")
+    assert raised(short, grid, attack("ce-50x1", 58, steps=50)) == ["broken by 50 steps beyond 10"]
+    assert raised(short, grid, attack("ce-50x1", 60, steps=50)) == []
+    row = checks(short, grid, attack("ce-50x1", 58, steps=50)).loc["broken by 50 steps beyond 10"]
     assert (round(row["value"], 9), row["limit"]) == (0.02, 0.01)
 
 
 def test_a_point_is_not_over_a_point():
-    assert raised(attack("pgd-10", 60), attack("ce-50x1", 59, steps=50)) == []  # 0.6 - 0.59 > 0.01 in floating point
+    assert raised(attack("ce-10x1", 60), attack("ce-50x1", 59, steps=50)) == []  # 0.6 - 0.59 > 0.01 in floating point
+
+
+def test_an_attack_that_judges_its_last_step_is_not_compared_with_one_that_judges_all():
+    table2, long = attack("pgd-10", 62), attack("ce-50x1", 59, steps=50)
+    assert raised(table2, long) == []
+    assert raised(table2, attack("ce-10x1", 60), long) == []
+    assert raised(table2, attack("ce-10x1", 61), long) == ["broken by 50 steps beyond 10"]
+
+
+def test_the_strongest_attack_is_that_on_the_images_that_all_attacked():
+    """Of the first ten images the wide attack leaves none; over all of its hundred it leaves more than the narrow one."""
+    wide, narrow = attack("apgd-t", 90, start=10), attack("ce-10x1", 5)
+    narrow |= {"alive": narrow["alive"][:10], "accuracy": 0.5}
+    table = flags.worst_case(pd.DataFrame([narrow, wide]), RADIUS, {})
+    assert table["strongest"].tolist() == ["apgd-t"] and table["n"].tolist() == [10]
 
 
 def test_only_the_steps_that_help_are_named():
@@ -43,11 +58,11 @@ def test_only_the_steps_that_help_are_named():
 
 
 def test_what_another_loss_or_more_restarts_break_is_not_put_down_to_steps():
-    table2, long = attack("pgd-10", 60), attack("ce-50x1", 60, steps=50)
-    assert raised(table2, long, attack("margin-50x1", 30, loss="margin", steps=50)) == []
-    assert raised(table2, long, attack("ce-50x10", 30, steps=50, restarts=10)) == []
+    short, long = attack("ce-10x1", 60), attack("ce-50x1", 60, steps=50)
+    assert raised(short, long, attack("margin-50x1", 30, loss="margin", steps=50)) == []
+    assert raised(short, long, attack("ce-50x10", 30, steps=50, restarts=10)) == []
     both = [attack(f"margin-{steps}x1", left, loss="margin", steps=steps) for steps, left in ((10, 60), (50, 30))]
-    assert raised(table2, long, *both) == ["broken by 50 steps beyond 10"]
+    assert raised(short, long, *both) == ["broken by 50 steps beyond 10"]
 
 
 def test_noise_that_breaks_as_much_as_pgd_raises_a_flag():

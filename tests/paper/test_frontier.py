@@ -77,6 +77,13 @@ def test_other_constrained_points_are_no_rivals():
     assert "nothing to place" in frontier.conclusion(table[table["arm"] == "adv"])
 
 
+def test_a_rival_is_trained_without_the_constraint():
+    """madry+c is on the plane, and better in both; what it gains is no argument against the constraint."""
+    table = _plane(**{"adv+c,_alpha_1": [(0.8, 0.4)], "madry+c": [(0.9, 0.5)]}, madry=[(0.7, 0.3)])
+    row = frontier.margins(table).iloc[0]
+    assert row["margin"] == pytest.approx(0.1) and row["verdict"] == "single run: on the frontier"
+
+
 def test_the_figure_joins_the_settings_in_their_order():
     table = _plane(
         **{"trades,_beta_6": [(0.6, 0.4)], "trades,_beta_1": [(0.8, 0.2)], "adv+c,_alpha_0.3": [(0.7, 0.4)]},

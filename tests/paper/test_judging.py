@@ -220,6 +220,13 @@ def test_the_ends_of_the_alphas_are_trained_as_the_arms_are():
     assert [claims._trained_as(label, preset) for label in labels] == ["base", "c", "alpha=10", "c", "adv+c"]
 
 
+def test_a_tuned_arm_shares_its_arms_length_at_the_same_alpha_alone():
+    own = claims.load_preset("quick")
+    tuned = replace(own, tuning=replace(own.tuning, alphas=(0.3, 1), chosen=replace(own.tuning.chosen, c=0.3, adv_c=1)))
+    labels = [f"c{TUNED}", f"adv+c{TUNED}"]
+    assert [claims._trained_as(label, tuned) for label in labels] == [f"c{TUNED}", "adv+c"]
+
+
 def test_the_ledger_says_where_a_verdict_would_turn(study):
     lengths = [
         {"arm": arm, "seed": seed, "epochs": epochs, "updates": 10 * epochs, "split": split, "measure": "attacked"}
@@ -269,6 +276,42 @@ def test_a_network_claim_over_seeds_has_an_interval_over_seeds():
     network = claim(kind="network", arms=("base",), threshold=0.2, margin=None)
     judged = judging.judge_network(network, Found("share", {}, rows))
     assert judged.verdict == "holds here" and judged.ours == "30.0 % [27.4, 32.6] (over 4 seeds)"
+
+
+def margin(values, **keys) -> judging.Judged:
+    rows = [
+        {"label": "adv+c", "seed": seed, "case": case, "value": value, "low": np.nan, "high": np.nan, "n": np.nan}
+        for seed, row in enumerate(values)
+        for case, value in zip(("under PGD", "worst case"), row, strict=False)
+    ]
+    about = {"kind": "margin", "arms": ("adv+c",)} | keys
+    return judging.judge_training(claim(**about), Found("points", {}, pd.DataFrame(rows)))
+
+
+def test_a_margin_of_one_seed_is_a_direction_and_no_more():
+    judged = margin([(0.03, -0.01)])
+    assert (judged.verdict, judged.p) == ("single run, same direction in 1 of 2", None)
+    assert judged.ours == "adv+c under PGD +3.0; worst case -1.0"
+
+
+def test_a_margin_is_held_against_zero_over_seeds():
+    won, open_ = (np.stack([spread(mean, 0.02, 5)] * 2, axis=1) for mean in (0.05, 0.005))
+    assert [margin(values).verdict for values in (won, -won, open_)] == [
+        "reproduced",
+        "contradicted in 2 of 2",
+        "undecided",
+    ]
+    judged = margin(won[:, :1])
+    assert judged.ours == "adv+c under PGD +5.0 (means over 5 seeds)"
+    assert judged.interval.startswith("under PGD +5.0 [") and judged.cases["unit"].tolist() == ["percent"]
+
+
+def test_a_margin_counts_only_where_its_arm_has_levelled_off(study):
+    entry = claim(kind="margin", arms=("c",), metric="accuracy")
+    table, _ = study([entry], {"accuracy": spread(0.05, 0.02)}, training=levels(base=LEVEL, c={"epochs": None}))
+    assert table["verdict"].tolist() == ["undecided"] and "training of c had not levelled off" in table["reason"][0]
+    with pytest.raises(ValueError, match="the one arm"):
+        claim(kind="margin")
 
 
 def test_the_scope_of_a_network_claim_counts_its_own_seeds(study):

@@ -110,6 +110,12 @@ def test_the_paired_t_agrees_with_scipy(null):
     assert (ours.n, ours.mean, ours.sd) == pytest.approx((7, values.mean(), values.std(ddof=1)))
 
 
+def test_the_tail_of_a_strong_effect_is_small_and_not_nothing():
+    values = 5 + 0.01 * np.arange(10)
+    found = [paired(sign * values) for sign in (1, -1)]
+    assert 0 < found[0].above < 1e-15 and found[1].below == pytest.approx(found[0].above)
+
+
 def test_equal_differences_are_no_certainty():
     assert paired([0.1, 0.1, 0.1])[3:] == pytest.approx((0.1, 0.1, 0.125, 1.0))
     assert paired([-1, -1]).below == 0.25

@@ -71,9 +71,10 @@ def by_pgd(
 def planned(preset: Preset, classes: int, full: bool) -> list[dict[str, Any]]:
     """The settings of `by_pgd` that a network gets; `full` on the seeds that get the grid.
 
-    First no attack, Table 2's, and Table 2's at the far radius, then the long ones, then the grid. The longer an
-    attack, the shorter its steps, so that its path keeps the length of Table 2's: 2.5 radii where the paper's numbers
-    hold. DLR needs three classes. A long one that is also in the grid is run once, on its own images.
+    First no attack, Table 2's, and Table 2's at the far radius, then Table 2's with every step judged and the long ones,
+    which are compared with it, then the grid. The longer an attack, the shorter its steps, so that its path keeps the
+    length of Table 2's: 2.5 radii where the paper's numbers hold. DLR needs three classes. What is also in the grid is
+    run once, on its own images.
     """
     own, pgd = preset.robustness.audit, preset.evaluation
     path = pgd.step_size * pgd.steps
@@ -91,7 +92,9 @@ def planned(preset: Preset, classes: int, full: bool) -> list[dict[str, Any]]:
     far = {"eps": own.far, "step_size": own.far / 4, "name": f"pgd-{pgd.steps} at {own.far:g}/255"}
     found = [clean, table2, table2 | far]
     if own.images:
-        found += [settings(loss, own.steps, [own.restarts], own.images) for loss in ("ce", "margin")]
+        long = [(loss, own.steps, own.restarts) for loss in ("ce", "margin")]
+        shapes = dict.fromkeys([("ce", pgd.steps, 1), *long])  # once, where they are as long as Table 2's
+        found += [settings(loss, steps, [restarts], own.images) for loss, steps, restarts in shapes]
     if full and own.grid_images:
         losses = [loss for loss in own.grid_losses if loss != "dlr" or classes >= 3]
         known = {(s["loss"], s["steps"], r) for s in found[3:] for r in s["restarts"]}

@@ -123,9 +123,11 @@ def pairs(claim: Claim, found: Found) -> pd.DataFrame:
     """First and second arm side by side, one row per seed that both have and case, with difference and ratio.
 
     Columns: seed, case, first, second; difference, low, high; ratio, ratio_low, ratio_high (NaN where a value is not
-    positive). The intervals speak of test-set noise alone. Raises `Missing` where the arms share no seed, or not all
-    cases of one that they share.
+    positive). The intervals speak of test-set noise alone. A claim of kind margin has its value as the difference, and
+    neither sides nor ratio. Raises `Missing` where the arms share no seed, or not all cases of one that they share.
     """
+    if claim.kind == "margin":
+        return _margins(found.of(claim.arms[0]))
     first, second = (found.of(label)[["value", "low", "high"]] for label in claim.arms)
     both = set(first.index.get_level_values("seed")) & set(second.index.get_level_values("seed"))
     first, second = (side[side.index.get_level_values("seed").isin(both)] for side in (first, second))
@@ -137,6 +139,13 @@ def pairs(claim: Claim, found: Found) -> pd.DataFrame:
     table = {"first": first["value"], "second": second["value"], "difference": difference["value"]}
     table |= {"low": difference["low"], "high": difference["high"], "ratio": ratio["value"]}
     return pd.DataFrame(table | {"ratio_low": ratio["low"], "ratio_high": ratio["high"]}).reset_index()
+
+
+def _margins(rows: pd.DataFrame) -> pd.DataFrame:
+    """The table of `pairs` for values that are differences already."""
+    table = rows[["low", "high"]].assign(difference=rows["value"]).reset_index()
+    columns = ["seed", "case", "first", "second", "difference", "low", "high", "ratio", "ratio_low", "ratio_high"]
+    return table.reindex(columns=columns)
 
 
 def _difference(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:

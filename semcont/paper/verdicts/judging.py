@@ -46,7 +46,7 @@ class Judged:
 
 
 def judge_training(claim: Claim, found: Found, family: int = 1) -> Judged:
-    """A claim that compares two arms. `family` is the number of primary claims for one of them, else 1.
+    """A claim that compares two arms, or of a margin between them. `family` is the number of primary claims for one of them, else 1.
 
     From one seed a direction and no more; from several a verdict, for a primary claim by Bonferroni's correction, until
     `settle` corrects it by Holm's.
@@ -129,7 +129,7 @@ def by_case(claim: Claim, found: Found, table: pd.DataFrame, family: int = 1) ->
 
 def _scale(found: Found, table: pd.DataFrame) -> str:
     """How arms are compared: "points" for shares, "ratio" for positive measures, else "difference"."""
-    if found.unit == "share":
+    if found.unit in ("share", "points"):
         return "points"
     return "ratio" if table["ratio"].notna().all() else "difference"
 

@@ -39,7 +39,7 @@ class Claim:
     id: str
     section: str
     claim: str
-    kind: Literal["training", "network", "theory", "untestable"]
+    kind: Literal["training", "margin", "network", "theory", "untestable"]
     test: str
     reading: Literal["paper", "ours"] = "paper"
     of: str | None = None
@@ -64,6 +64,8 @@ class Claim:
             raise ValueError("key notebook contradicts kind untestable")
         if self.tested and self.kind == "training" and len(self.arms) != 2:
             raise ValueError(f"arms must be a pair, not {list(self.arms)}")
+        if self.tested and self.kind == "margin" and len(self.arms) != 1:
+            raise ValueError(f"arms must be the one arm that the margin is of, not {list(self.arms)}")
         if self.margin is not None and self.margin < 0:
             raise ValueError(f"margin must be at least 0, not {self.margin!r}")
         if self.primary and not (self.tested and self.kind == "training"):
@@ -74,13 +76,18 @@ class Claim:
         """Whether a notebook measures it."""
         return self.notebook is not None
 
+    @property
+    def of_training(self) -> bool:
+        """Whether it speaks of what training does, so that the unit is the seed and one seed decides nothing."""
+        return self.kind in ("training", "margin")
+
     def _needed(self) -> list[str]:
         """The keys without which the claim could not be decided, or would not say why it is not."""
         needed = ["of"] if self.reading == "ours" else []
         if not self.tested:
             return [*needed, "reason"]
         needed += ["metric", "direction"]
-        if self.kind == "training":
+        if self.of_training:
             return [*needed, "arms", "margin"]
         return needed + (["threshold"] if self.reference is None else [])
 

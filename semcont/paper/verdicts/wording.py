@@ -31,7 +31,10 @@ def value_text(row: Mapping[str, Any], unit: str) -> str:
 
 
 def arms_text(claim: Claim, found: Found, table: pd.DataFrame) -> str:
-    """The two arms' values: with intervals over test images for one seed and case, as means over several."""
+    """The two arms' values, or the margin: with intervals over test images for one seed and case, as means over
+    several."""
+    if claim.kind == "margin":
+        return _margin(claim, found, table)
     if len(table) == 1:
         rows = [found.of(label).reset_index().iloc[0].to_dict() | {"case": ""} for label in claim.arms]
         return ", ".join(f"{label} {value_text(row, found.unit)}" for label, row in zip(claim.arms, rows, strict=True))
@@ -47,6 +50,15 @@ def arms_text(claim: Claim, found: Found, table: pd.DataFrame) -> str:
     rows = table.assign(value=table["difference"]).to_dict("records")
     differences = "; ".join(value_text(row, "points" if found.unit == "share" else "") for row in rows)
     return f"{text} (means over {over}); {'points' if found.unit == 'share' else 'differences'} {differences}"
+
+
+def _margin(claim: Claim, found: Found, table: pd.DataFrame) -> str:
+    """A margin case by case, over how many seeds it is a mean at the end."""
+    means = table.groupby("case", sort=False)["difference"].mean()
+    values = "; ".join(f"{case} {number(value, found.unit)}".strip() for case, value in means.items())
+    seeds = table["seed"].nunique()
+    over = f" (means over {seeds} seeds)" if seeds > 1 else ""
+    return f"{claim.arms[0]} {values}{over}"
 
 
 def paper_text(claim: Claim) -> str:
