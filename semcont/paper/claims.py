@@ -159,8 +159,8 @@ def _if_levelled(claim: Claim, judged: Judged, told: dict[str, bool], settings: 
 
 
 def _trained_as(label: str, settings: Preset) -> str:
-    """The arm whose training a label of the evidence shares: Fig. 4's two ends are `base` and `c`. A tuned arm shares it
-    where the tuned alpha is the paper's; another alpha is another training, whose length was not varied.
+    """The arm whose training a label of the evidence shares: Fig. 4's two ends are `base` and `c`, a tuned arm shares
+    its arm's where the tuned alpha is the paper's. Another alpha is another training, whose length was not varied.
     """
     alpha, arm = settings.constraint.alpha, label.removesuffix(TUNED)
     ends = {"alpha=0": "base", f"alpha={alpha:g}": "c"}

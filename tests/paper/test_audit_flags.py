@@ -45,7 +45,7 @@ def test_an_attack_that_judges_its_last_step_is_not_compared_with_one_that_judge
 
 
 def test_the_strongest_attack_is_that_on_the_images_that_all_attacked():
-    """Of the first ten images the wide attack leaves none; over all of its hundred it leaves more than the narrow one."""
+    """Of the ten images of the narrow attack the wide one leaves none, though of its own hundred it leaves more."""
     wide, narrow = attack("apgd-t", 90, start=10), attack("ce-10x1", 5)
     narrow |= {"alive": narrow["alive"][:10], "accuracy": 0.5}
     table = flags.worst_case(pd.DataFrame([narrow, wide]), RADIUS, {})

@@ -71,10 +71,10 @@ def by_pgd(
 def planned(preset: Preset, classes: int, full: bool) -> list[dict[str, Any]]:
     """The settings of `by_pgd` that a network gets; `full` on the seeds that get the grid.
 
-    First no attack, Table 2's, and Table 2's at the far radius, then Table 2's with every step judged and the long ones,
-    which are compared with it, then the grid. The longer an attack, the shorter its steps, so that its path keeps the
-    length of Table 2's: 2.5 radii where the paper's numbers hold. DLR needs three classes. What is also in the grid is
-    run once, on its own images.
+    First no attack, Table 2's, and Table 2's at the far radius, then Table 2's with every step judged and the long
+    ones, which are compared with it, then the grid. The longer an attack, the shorter its steps, so that its path keeps
+    the length of Table 2's: 2.5 radii where the paper's numbers hold. DLR needs three classes. What is also in the grid
+    is run once, on its own images.
     """
     own, pgd = preset.robustness.audit, preset.evaluation
     path = pgd.step_size * pgd.steps

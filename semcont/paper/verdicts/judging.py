@@ -46,7 +46,8 @@ class Judged:
 
 
 def judge_training(claim: Claim, found: Found, family: int = 1) -> Judged:
-    """A claim that compares two arms, or of a margin between them. `family` is the number of primary claims for one of them, else 1.
+    """A claim that compares two arms, or of a margin between them. `family` is the number of primary claims for one of
+    them, else 1.
 
     From one seed a direction and no more; from several a verdict, for a primary claim by Bonferroni's correction, until
     `settle` corrects it by Holm's.
