@@ -88,8 +88,8 @@ def fit(
 
 @torch.no_grad()
 def _check_classes(model: nn.Module, data: ImageSet | Stream, device: torch.device) -> None:
-    x, _ = next(iter(data.batches([torch.tensor([0])])))
-    classes = model.eval()(x.to(device)).shape[1]
+    blank = torch.zeros(1, *data.shape, device=device)  # no picture: the first file of a stream may be corrupt
+    classes = model.eval()(blank).shape[1]
     if int(data.labels.max()) >= classes:
         raise ValueError(f"labels must lie in 0..{classes - 1}; the largest is {int(data.labels.max())}")
 

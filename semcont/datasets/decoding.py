@@ -22,13 +22,16 @@ def decode(
     """A picture as red, green and blue, cropped to `size` pixels: the middle, or at random by `rng`.
 
     Grey, palette and CMYK pictures are converted. Raises `OSError` or `ValueError` (Pillow's) for a file
-    that is no picture or breaks off.
+    that is no picture or breaks off, and `ValueError` for one that says it has more pixels than Pillow agrees to hold.
     """
     from PIL import Image
 
-    with Image.open(path) as file:
-        picture = _middle(file, size) if rng is None else _random(file, size, rng)
-        return np.array(picture).transpose(2, 0, 1)
+    try:
+        with Image.open(path) as file:
+            picture = _middle(file, size) if rng is None else _random(file, size, rng)
+            return np.array(picture).transpose(2, 0, 1)
+    except Image.DecompressionBombError as error:
+        raise ValueError(str(error)) from None
 
 
 def _middle(file, size: int):

@@ -101,14 +101,20 @@ def place(name: str, root: Path) -> Path:
 
 
 def check(name: str, root: Path) -> tuple[Path, dict[str, int]]:
-    """The folder of a data set, and how many files its parts hold.
+    """The folder of a data set, and how many pictures its parts hold.
 
     Raises `DataError` where a folder is missing or empty, or has other classes than it should.
     """
     base, counts = place(name, root), {}
     for part in ("train", "val"):
         folder = _subfolder(base, part, name)
-        counts[part] = sum(len(os.listdir(folder / wnid)) for wnid in _classes(folder, name, _wanted(name)))
+        each = {
+            wnid: sum(map(_is_picture, os.listdir(folder / wnid))) for wnid in _classes(folder, name, _wanted(name))
+        }
+        for wnid, pictures in each.items():
+            if not pictures:
+                raise _no_picture(folder / wnid, name)
+        counts[part] = sum(each.values())
     return base, counts
 
 
@@ -125,7 +131,7 @@ def scan(part: Path, classes: list[str], name: str) -> tuple[np.ndarray, np.ndar
     for wnid in classes:
         pictures = sorted(_pictures(part / wnid))
         if not pictures:
-            raise DataError(f"{name}: {part / wnid} holds no picture ({', '.join(SUFFIXES)}); {files.remedy(name)}")
+            raise _no_picture(part / wnid, name)
         paths += [os.fsencode(f"{wnid}/{picture}") for picture, _ in pictures]
         sizes += [size for _, size in pictures]
         counts.append(len(pictures))
@@ -135,8 +141,16 @@ def scan(part: Path, classes: list[str], name: str) -> tuple[np.ndarray, np.ndar
 def _pictures(folder: Path) -> Iterator[tuple[str, int]]:
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith("."):
+            if _is_picture(entry.name):
                 yield entry.name, entry.stat().st_size
+
+
+def _is_picture(name: str) -> bool:
+    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
+
+
+def _no_picture(folder: Path, name: str) -> DataError:
+    return DataError(f"{name}: {folder} holds no picture ({', '.join(SUFFIXES)}); {files.remedy(name)}")
 
 
 def _subfolder(base: Path, part: str, name: str) -> Path:
@@ -159,7 +173,8 @@ def _classes(part: Path, name: str, wanted: list[str] | None) -> list[str]:
         missing, foreign = sorted({*wanted} - {*found}), sorted({*found} - {*wanted})
         said = [f"lacks {_some(missing)}"] if missing else []
         said += [f"has {_some(foreign)}, which it should not"] if foreign else []
-        raise DataError(f"{name}: the classes of {part} are not those of the data set: it {' and '.join(said)}")
+        told = f"{name}: the classes of {part} are not those of the data set: it {' and '.join(said)}"
+        raise DataError(f"{told}; {files.remedy(name) if name in PLACES else 'pass classes= that it has'}")
     return found
 
 

@@ -72,8 +72,13 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        return tuple(self.images.shape[1:])
+
     def __repr__(self) -> str:
-        size = "x".join(map(str, self.images.shape[1:]))
+        size = "x".join(map(str, self.shape))
         known = [field for field in ("masks", "groups", "context") if getattr(self, field) is not None]
         parts = [self.name, f"{len(self)} images {size}", f"{len(self.classes)} classes", *known]
         return f"ImageSet({', '.join(parts)})"

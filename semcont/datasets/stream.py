@@ -70,6 +70,11 @@ class Stream:
         return f"Stream({self.name}, {len(self)} files, 3x{self.size}x{self.size}, {len(self.classes)} classes)"
 
     @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of a picture."""
+        return 3, self.size, self.size
+
+    @property
     def device(self) -> torch.device:
         """Where `batches` and `float` give the images."""
         return self.labels.device
@@ -99,7 +104,10 @@ class Stream:
         DataError
             If a file cannot be decoded and `corrupt` is "fatal", or none of a batch can.
         """
-        for pixels, rows in self._decoded([group.cpu() for group in groups], seed):
+        groups = [group.cpu() for group in groups]
+        for group, (pixels, rows) in zip(groups, self._decoded(groups, seed), strict=True):
+            if len(group) and not len(rows):
+                raise DataError(f"{self.name}: none of the pictures of a batch can be decoded; {self.skipped}")
             if self.device.type == "cuda":
                 pixels = pixels.pin_memory()
             x = pixels.to(self.device, non_blocking=True).to(torch.float32).div_(255)
@@ -154,10 +162,7 @@ class Stream:
                 continue
             for row, reason in ((row, reason) for piece in group for row, reason in piece[2]):
                 self._leave_out(os.fsdecode(self.files[row]), reason)
-            rows = torch.cat([piece[1] for piece in group])
-            if not len(rows):
-                raise DataError(f"{self.name}: none of the pictures of a batch can be decoded; {self.skipped}")
-            yield torch.cat([piece[0] for piece in group]), rows
+            yield torch.cat([piece[0] for piece in group]), torch.cat([piece[1] for piece in group])
 
     def _leave_out(self, path: str, reason: str) -> None:
         if self.corrupt == "fatal":

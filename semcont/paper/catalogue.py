@@ -99,7 +99,7 @@ def state(name: str, root: Path, verify: bool = False) -> str:
             if not any((root / folder).is_dir() for folder in folders.PLACES[name]):
                 return "missing"
             base, counts = folders.check(name, root)
-            return f"there: {base.name}, " + ", ".join(f"{n:,} files in {part}" for part, n in counts.items())
+            return f"there: {base.name}, " + ", ".join(f"{n:,} pictures in {part}" for part, n in counts.items())
         wanted = downloads.files_of_set(name)
         if not any((root / path).is_file() for path in wanted):
             return "missing"
@@ -111,6 +111,8 @@ def state(name: str, root: Path, verify: bool = False) -> str:
 
 def prepared(name: str, root: Path) -> str:
     """Get a data set into the folder `root` unless it is there, verify it, and say so in one line.
+
+    Of what is there, checksums are compared where they are published; of pictures in folders, that each class has some.
 
     Raises `UserError` where that cannot be done: no network, another file than the published one, no room, a folder
     that cannot be written, or a set that nobody may hand out.
@@ -124,9 +126,14 @@ def prepared(name: str, root: Path) -> str:
         raise SettingsError(f"unknown data set {name!r}{nearest(name, known)} (one of {', '.join(known)})")
     found = state(name, root, verify=True)
     if found.startswith("there"):
-        return f"{name}: there and verified, in {root}"
+        return f"{name}: there{_how(found)}, in {root}"
     fetching.fetch(name, ENTRIES[name], root, found)
     found = state(name, root, verify=True)
     if not found.startswith("there"):
         raise paths.UserError(f"{name} was downloaded into {root}, but is {found}")
     return f"{name}: downloaded and verified, in {root}"
+
+
+def _how(found: str) -> str:
+    """What was verified of a set that is there, from its `state`."""
+    return f" ({found.removeprefix('there: ')})" if ": " in found else " and verified"

@@ -30,6 +30,7 @@ def fetch(name: str, entry, root: Path, found: str) -> None:
     if name in _BY_HAND:
         what = f"it is {found}; " if found.startswith("broken") else ""
         raise UserError(f"{name} cannot be downloaded here: {what}{_BY_HAND[name].format(root=root)}")
+    _check_way(name, root, found)
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_TIMEOUT)
     try:
@@ -40,6 +41,15 @@ def fetch(name: str, entry, root: Path, found: str) -> None:
         raise UserError(_said(name, entry, root, error)) from None
     finally:
         socket.setdefaulttimeout(before)
+
+
+def _check_way(name: str, root: Path, found: str) -> None:
+    """A folder of pictures that is there and not whole is somebody's: it is named, and neither filled nor replaced."""
+    from ..datasets import folders
+
+    if name in folders.PLACES and found.startswith("broken"):
+        reason = found.removeprefix(f"broken: {name}: ").split("; ")[0]
+        raise UserError(f"{name}: {folders.place(name, root)} is in the way ({reason}): delete or rename it first")
 
 
 def _check_room(name: str, download: int, root: Path) -> None:

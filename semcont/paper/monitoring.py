@@ -35,14 +35,18 @@ def monitor(
 
 
 def _share_of(n: int, test: Callable[..., Tensor], network: nn.Module, images, world: World) -> float:
-    """The share of the first n images that pass `test(network, x, y, first)`; `first` is the place of x[0]."""
+    """The share of the first n images that pass `test(network, x, y, first)`; `first` is the place of x[0].
+
+    A stream may leave out files: these count nowhere, and where nothing is left the share is not a number.
+    """
     mine = world.share(n)
-    first, passed = mine.start, torch.zeros((), dtype=torch.long)
+    passed_and_seen = torch.zeros(2, dtype=torch.long)
     groups = [rows for rows in torch.arange(n)[mine].split(_AT_ONCE) if len(rows)]
-    for x, y in images.batches(groups):
-        passed += test(network, x, y, first).sum().cpu()
-        first += len(x)
-    return world.total(passed).item() / n
+    for rows, (x, y) in zip(groups, images.batches(groups), strict=True):
+        passed = test(network, x, y, int(rows[0]))
+        passed_and_seen += torch.tensor([int(passed.sum()), len(passed)])
+    passed, seen = world.total(passed_and_seen).tolist()
+    return passed / seen if seen else float("nan")
 
 
 @torch.no_grad()

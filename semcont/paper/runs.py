@@ -62,6 +62,8 @@ class Run:
 def trained(preset: Preset, arm: str, seed: int, *, device: str | None = None, **changes) -> Run:
     """The run of that arm and seed: loaded where it is finished, resumed where it was broken off, else trained.
 
+    One that is published with the project is taken from there, and a line says so.
+
     `changes` are named settings of training that differ from the preset's (`alpha=0.1`, `data="color_digits"`,
     `epochs=5`, ...), and `start=run`, to begin with another run's weights (with a fresh head where the classes
     differ). `epochs=0` gives the network of `model.weights` as it is. An arm whose weight is 0 is its plain arm.
@@ -75,11 +77,21 @@ def trained(preset: Preset, arm: str, seed: int, *, device: str | None = None, *
     data, settings, key, folder = _named(preset, arm, seed, start)
     lock = store.locked(paths.runs() / "locks" / f"{key}.lock")
     with distributed.joined(device) as world, lock if world.first else nullcontext():
-        if world.agree(lambda: not (folder / RECORD).is_file() and not shelf.fetch(folder)):
+        if world.agree(lambda: not _at_hand(folder, arm, seed)):
             with devices.threads(preset.threads):
                 _train(preset, arm, seed, data, settings, folder, device, start)
         record = world.agree(lambda: run_files.verified(folder, settings))
     return Run(preset, arm, seed, changes, key, folder, record, device)
+
+
+def _at_hand(folder: Path, arm: str, seed: int) -> bool:
+    """Whether the store has the run, or the shelf, from which it is then taken with a word."""
+    if (folder / RECORD).is_file():
+        return True
+    found = shelf.fetch(folder)
+    if found:
+        print(f"{arm}, seed {seed}: the published network {folder.name}, not trained here", flush=True)
+    return found
 
 
 def finished(preset: Preset, arm: str, seed: int, **changes) -> Run | None:
@@ -207,11 +219,17 @@ def _train(preset, arm, seed, data, settings, folder, device, start) -> None:
             monitor=_monitor(preset, device, world),
         )
     if world.first:
-        made = {"settings": settings, "classes": list(data.classes)}
+        made = {"settings": settings, "classes": list(data.classes), **_left_out(data)}
         seconds = spent + perf_counter() - began
         run_files.finish(
             folder, run_files.stored(network, preset.training.stored), history, made, seconds, device, preset
         )
+
+
+def _left_out(data: datasets.ImageSet | datasets.Stream) -> dict[str, dict[str, str]]:
+    """For the record: the files of a stream that were left out as corrupt, with the reasons; nothing without any."""
+    skipped = getattr(data, "skipped", None)
+    return {"left_out": dict(sorted(skipped.items()))} if skipped else {}
 
 
 def _progress(arm: str, seed: int, epochs: int, done: int, shown: bool):

@@ -146,6 +146,25 @@ def test_corrupt_files_are_skipped_named_and_counted(own):
     assert len(data.in_memory()) == 28  # and no second warning
     with pytest.raises(DataError, match="none of the pictures of a batch can be decoded"):
         list(data.batches([torch.tensor([3, 12])]))
+    assert len(data.select([3, 12]).in_memory()) == 0 and len(data.select([3, 12, 0]).float()) == 1
+
+
+def test_a_file_that_says_it_is_enormous_is_corrupt(own):
+    """Sixty thousand pixels a side, by its header: a bomb, or damage. It is named like any other."""
+    from PIL import Image
+
+    data = load("imagenette", "full", root=own, size=16, workers=0)
+    path = own / "imagenette2-160" / "train" / os.fsdecode(data.files[5])
+    content = bytearray(path.read_bytes())
+    frame = content.index(b"\xff\xc0")  # SOF0: length 2, precision 1, height 2, width 2
+    content[frame + 5 : frame + 9] = (60_000).to_bytes(2, "big") * 2
+    path.write_bytes(content)
+    with pytest.raises(Image.DecompressionBombError):
+        Image.open(path)
+    with pytest.raises(
+        DataError, match=rf"{path.name} cannot be decoded \(Image size .*; replace it, or say corrupt: skip"
+    ):
+        data.float(slice(10))
 
 
 # --- in memory, on a device, as a part --------------------------------------------------------------------------------
@@ -215,7 +234,9 @@ def test_a_plain_folder(own):
 def test_classes_that_are_not_the_data_sets(own):
     base = own / "imagenette2-160"
     (base / "train" / "n00000001").mkdir()
-    with pytest.raises(DataError, match="it has n00000001, which it should not"):
+    with pytest.raises(
+        DataError, match="it has n00000001, which it should not; `semcont data prepare imagenette` gets it"
+    ):
         load("imagenette", "train", root=own)
     assert len(load("imagenette", "test", root=own)) == 30
     base.rename(own / "imagenet")

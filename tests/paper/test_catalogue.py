@@ -78,7 +78,8 @@ def test_prepare_gets_verifies_and_finds_again(name, root, monkeypatch):
     assert catalogue.prepared(name, root) == f"{name}: downloaded and verified, in {root}"
     assert catalogue.state(name, root, verify=True).startswith("there")
     monkeypatch.setattr(utils, "_urlretrieve", _unreachable)
-    assert catalogue.prepared(name, root) == f"{name}: there and verified, in {root}"
+    how = " (imagenette2-320, 10 pictures in train, 10 pictures in val)" if name == "imagenette" else " and verified"
+    assert catalogue.prepared(name, root) == f"{name}: there{how}, in {root}"
     assert not [path for path in root.rglob("*") if path.suffix in (".gz", ".tgz", ".part")]  # no archive stays
 
 
@@ -104,6 +105,19 @@ def test_prepare_mends_a_file_that_was_damaged(root, monkeypatch):
     assert catalogue.state("mnist", root) == "there"  # by its name, quickly
     assert "only a part of it" in catalogue.state("mnist", root, verify=True)
     assert "downloaded and verified" in catalogue.prepared("mnist", root)
+
+
+@pytest.mark.parametrize("folder", ["imagenette2-320", "imagenette-224"])
+def test_prepare_neither_fills_nor_replaces_a_folder_of_somebodys(folder, root, monkeypatch):
+    """Whether it would be in the way of the download or be preferred to it: nothing is downloaded."""
+    monkeypatch.setattr(utils, "_urlretrieve", lambda *_: pytest.fail("downloaded"))
+    published.photographs(root / folder, each=1)
+    (lost,) = (root / folder / "val" / "n01440764").iterdir()
+    lost.unlink()
+    with pytest.raises(paths.UserError) as refused:
+        catalogue.prepared("imagenette", root)
+    assert str(refused.value).startswith(f"imagenette: {root / folder} is in the way ({lost.parent} holds no picture")
+    assert str(refused.value).endswith("delete or rename it first")
 
 
 def test_without_a_network(root, monkeypatch, capsys):
@@ -180,7 +194,7 @@ def test_list_says_what_is_there_missing_and_broken(root, monkeypatch, capsys):
         "imagenet": "missing",
     }
     text = "\n".join(lines)
-    assert "imagenette-224, 20 files in train, 20 files in val" in text and f"{broken} is missing" in text
+    assert "imagenette-224, 20 pictures in train, 20 pictures in val" in text and f"{broken} is missing" in text
     assert "licence" in text and "https://www.cs.toronto.edu/~kriz/cifar.html" in text and "169 MB" in text
     assert {*catalogue.ENTRIES, *catalogue._BUNDLED} == set(sizes())
 

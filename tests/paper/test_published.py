@@ -44,14 +44,17 @@ def shelf(tmp_path, monkeypatch):
     return store
 
 
-def test_a_published_run_comes_with_its_measurements_and_is_not_trained(shelf, monkeypatch):
+def test_a_published_run_comes_with_its_measurements_and_is_not_trained(shelf, monkeypatch, capsys):
     first = trained(SMOKE, "base", 0)
     measured(first, one)
     assert published.publish(SMOKE) == [first.folder.name]
     shelf("second")
     monkeypatch.setattr(runs, "_train", lambda *_: pytest.fail("trained again"))
     monkeypatch.setattr(one, "function", lambda run: pytest.fail("measured again"))
+    capsys.readouterr()
     again = trained(SMOKE, "base", 0)
+    assert capsys.readouterr().out == f"base, seed 0: the published network {first.folder.name}, not trained here\n"
+    assert trained(SMOKE, "base", 0).record == first.record and capsys.readouterr().out == ""  # the store has it now
     assert again.folder != first.folder and again.record == first.record
     assert (again.history == first.history).all().all()
     assert measured(again, one)["value"].tolist() == [1.0]

@@ -31,6 +31,18 @@ def test_a_streamed_set_is_in_memory_for_evaluation(root):
     assert len(runs.split_of(small, "train")) == 20
 
 
+def test_training_goes_on_without_a_corrupt_picture_and_the_record_names_it(root, tmp_path, monkeypatch):
+    """Even where it is the first picture of the split, at which training looks before it begins."""
+    monkeypatch.setenv("SEMCONT_RUNS", str(tmp_path / "store"))
+    published.photographs(root / "imagenette2-160", each=12)
+    small = preset(name="imagenette", size=16, corrupt="skip", seed=104)
+    first = os.fsdecode(runs.source_of(small, "train").files[0])
+    (root / "imagenette2-160" / "train" / first).write_bytes(b"no picture")
+    with pytest.warns(UserWarning, match="is left out, 1 so far"):
+        run = runs.trained(replace(small, training=replace(small.training, monitor=0)), "base", 0)
+    assert set(run.record["left_out"]) == {first} and "cannot identify" in run.record["left_out"][first]
+
+
 def test_the_keys_of_streams_are_in_a_runs_name_only_where_they_are_set(root):
     plain = runs.plan(preset(name="cifar10"), "base", 0)["data"]
     assert not {"size", "corrupt"} & set(plain)
