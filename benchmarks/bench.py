@@ -88,12 +88,16 @@ def network(preset, classes: int) -> torch.nn.Module:
 
 
 def bare(preset, data: semcont.ImageSet) -> None:
-    """One epoch on cross-entropy, in the fewest lines: the same network, batch and optimiser, and no augmentation."""
+    """One epoch on cross-entropy, in the fewest lines: network, batch, optimiser and precision are the preset's, and
+    there is no augmentation.
+    """
+    half = torch.autocast("cpu", torch.bfloat16, enabled=preset.training.precision == "bfloat16")
     model = network(preset, len(data.classes)).train()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, nesterov=True, weight_decay=5e-4)
     for rows in torch.randperm(len(data)).split(preset.training.batch_size):
         x = data.images[rows].float().div(255).contiguous(memory_format=torch.channels_last)
-        loss = F.cross_entropy(model(x), data.labels[rows])
+        with half:
+            loss = F.cross_entropy(model(x), data.labels[rows])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

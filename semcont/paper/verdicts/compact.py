@@ -24,13 +24,17 @@ def cell(row: Mapping[str, str]) -> Cell:
 
     Where the difference has its interval, the arms are told without theirs and without what follows on single cases;
     over how many cases and seeds they are means stays, as it differs from claim to claim. What is undecided because
-    training was not seen to level off says so, since its interval may look decided.
+    training was not seen to level off says so, since its interval may look decided; so does a direction that other
+    lengths of training turn.
     """
     ours, interval, verdict = row["ours"], row.get("interval") or "", row["verdict"]
     if interval:
         ours = re.sub(r" \[[^]]*\]", "", ours.split("; ")[0])
-    if verdict == "undecided" and "levelled off" in (row.get("reason") or ""):
+    reason = row.get("reason") or ""
+    if verdict == "undecided" and "levelled off" in reason:
         verdict += ": training not levelled off"
+    elif "turns with training" in reason:
+        verdict += ", and turns with the length of training"
     return Cell(verdict, ours, interval)
 
 
