@@ -240,10 +240,12 @@ class Fairness:
     biased_test: int = 1000
     biased_epochs: int = 10
     biased_seeds: int | None = None  # networks per arm on these; None for as many as the arms get
+    doubled_seeds: int = 0  # networks of `base`, `c`, `aug` trained twice as long: had they levelled off? 0: not tried
 
     def __post_init__(self) -> None:
         at_least(self, 1, "train", "test", "epochs", "seeds", "hue_seeds")
         at_least(self, 1, "biased_train", "biased_test", "biased_epochs", "biased_seeds")
+        at_least(self, 0, "doubled_seeds")
         if len(set(self.hues)) != len(self.hues) or not set(self.hues) <= {0, 1, 2, 3, 4}:
             raise ValueError(f"hues must be different levels from 0 to 4, not {list(self.hues)}")
 

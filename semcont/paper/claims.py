@@ -44,9 +44,6 @@ COLUMNS = ["id", "section", "claim", "paper", "ours", "verdict", "notebook", "re
 DECIDED = ("negligible", "reproduced", "contradicted")
 """How the verdicts begin that need training to have levelled off."""
 
-OWN_DATA = ("08_fairness",)
-"""Notebooks whose networks are not the arms as `lengths` trains them: other images, another number of epochs."""
-
 
 def verdicts(preset: str | Preset) -> pd.DataFrame:
     """Every claim of the ledger with the paper's value, ours and what may be said of it; columns `COLUMNS`.
@@ -140,14 +137,13 @@ def _tuned(claim: Claim, settings: Preset) -> list[tuple[str, Claim, Judged]]:
     return [("tuned", twin, replace(judged, reason=f"{told}: {judged.reason}"))]
 
 
-def _if_levelled(claim: Claim, judged: Judged, told: dict[str, bool], settings: Preset) -> Judged:
-    """A verdict over seeds counts only where the training of both arms was seen to level off; where the record has no
-    lengths at all, it stands. On data of its own (section 4.7) the length was not varied, and the reason says so.
+def _if_levelled(claim: Claim, judged: Judged, told: dict[str, dict[str, bool]], settings: Preset) -> Judged:
+    """A verdict over seeds counts only where the training of both arms on the claim's data was seen to level off; where
+    the record has no lengths at all, it stands.
     """
     if judged.p is None or not told or not judged.verdict.startswith(DECIDED):
         return judged
-    if claim.notebook in OWN_DATA:
-        return replace(judged, reason=f"{judged.reason}; the length of training was not varied on these data")
+    told = told.get(turning.data_of(claim), {})
     arms = list(dict.fromkeys(_trained_as(label, settings) for label in claim.arms))
     growing, untried = [arm for arm in arms if told.get(arm) is False], [arm for arm in arms if arm not in told]
     why = [f"training of {' and '.join(growing)} had not levelled off"] if growing else []

@@ -143,7 +143,7 @@ def study(tmp_path, monkeypatch):
     """Write records of ten seeds and judge a small ledger on them."""
     monkeypatch.setattr(paths, "reports", lambda preset: tmp_path)
 
-    def run(entries, differences, *, training=None, tuned=None):
+    def run(entries, differences, *, training=None, tuned=None, colours=None):
         monkeypatch.setattr(claims, "load_claims", lambda: tuple(entries))
         measures = {}
         for name, values in differences.items():
@@ -151,6 +151,8 @@ def study(tmp_path, monkeypatch):
             extra = None if tuned is None else found(tuned).rows.rename(columns={"label": "arm"}).query("arm == 'c'")
             measures[name] = evidence(rows, "value", unit="share", tuned=extra)
         (tmp_path / "05_robustness.json").write_text(json.dumps({"results": {"evidence": measures}}))
+        own = {"evidence": measures} | (colours or {})
+        (tmp_path / "08_fairness.json").write_text(json.dumps({"results": own}))
         if training is not None:
             (tmp_path / "02_training.json").write_text(json.dumps({"results": training}))
         return claims.judge("quick")
@@ -206,6 +208,28 @@ def test_an_arm_whose_length_was_not_varied_settles_nothing(study):
     table, _ = study([claim()], {"accuracy": spread(0.05, 0.02)}, training=levels(base=LEVEL))
     assert table["verdict"].tolist() == ["undecided"]
     assert table["reason"][0].startswith("whether training of c had levelled off was not tried; as it stands repro")
+
+
+@pytest.mark.parametrize(
+    ("said", "verdict"),
+    [
+        ({"base": LEVEL, "c": LEVEL}, "reproduced"),
+        ({"base": LEVEL, "c": {"levelled": False}}, "undecided"),
+        ({"base": LEVEL}, "undecided"),
+        ({}, "undecided"),
+    ],
+)
+def test_networks_on_data_of_their_own_level_off_by_themselves(study, said, verdict):
+    """The arms have, and that says nothing of the same arms on coloured digits; nor do those on other coloured ones."""
+    entry = claim(notebook="08_fairness", metric="color_accuracy")
+    other = [{"data": "labels", "arm": arm, "levelled": True} for arm in ("base", "c")]
+    colours = {"levelled": other + [{"data": "grounds", "arm": arm} | row for arm, row in said.items()]}
+    told = levels(base=LEVEL, c=LEVEL)
+    table, _ = study([entry], {"color_accuracy": spread(0.05, 0.02)}, training=told, colours=colours)
+    assert table["verdict"].tolist() == [verdict]
+    biased = claim(notebook="08_fairness", metric="biased_accuracy")
+    table, _ = study([biased], {"biased_accuracy": spread(0.05, 0.02)}, training=told, colours=colours)
+    assert table["verdict"].tolist() == ["reproduced"]
 
 
 def test_where_no_length_was_varied_the_verdict_stands(study):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ... import datasets
-from .. import bias, fairness, paths, runs, variants
+from .. import bias, colour_length, fairness, paths, runs, variants
 from ..presets import Preset, changed, differing, load_preset
 from ..publishing import sidebyside
 from ..strict import SettingsError, nearest
@@ -136,8 +136,8 @@ def pretrained(preset: Preset) -> list[Job]:
 
 
 def colours(preset: Preset) -> list[Job]:
-    """Section 4.7's networks on coloured digits, and on those whose colour predicts the label."""
-    jobs = [*fairness.training_jobs(preset), *bias.training_jobs(preset)]
+    """Section 4.7's networks on coloured digits, on those whose colour predicts the label, and for twice as long."""
+    jobs = [*fairness.training_jobs(preset), *bias.training_jobs(preset), *colour_length.training_jobs(preset)]
     return [Job(arm, seed, tuple(changes.items())) for arm, seed, changes in jobs]
 
 

@@ -18,14 +18,28 @@ MEASURES = {"clean_accuracy": "clean", "pgd_accuracy": "attacked", "worst_case_a
 COLUMNS = ["id", "measure", "epochs", "updates", "seeds", "difference", "direction"]
 
 
-def levelled(preset: Preset) -> dict[str, bool]:
-    """Whether each arm's training had levelled off by the preset's own length; {} where nothing was recorded.
+ARMS, GROUNDS, LABELS = "", "grounds", "labels"
+"""What networks are trained on: the preset's own data; section 4.7's, where the ground's colour says nothing of the
+digit; and there, where the colour predicts a noisy label."""
+
+
+def data_of(claim: Claim) -> str:
+    """Which networks a claim speaks of, by their data."""
+    if claim.notebook != "08_fairness":
+        return ARMS
+    return LABELS if claim.metric.startswith("biased_") else GROUNDS
+
+
+def levelled(preset: Preset) -> dict[str, dict[str, bool]]:
+    """By data, whether each arm's training had levelled off by the preset's own length; {} where nothing was recorded.
 
     Rows of `levelled` say `levelled`, or from how many `epochs` on an arm had (null: at none of the lengths tried).
     """
-    told: dict[str, bool] = {}
-    for row in results_of(preset.name, "02_training").get("levelled") or []:
-        told[row["arm"]] = told.get(row["arm"], True) and _is_level(row, preset.training.epochs)
+    told: dict[str, dict[str, bool]] = {}
+    for notebook in ("02_training", "08_fairness"):
+        for row in results_of(preset.name, notebook).get("levelled") or []:
+            mine = told.setdefault(row.get("data", ARMS), {})
+            mine[row["arm"]] = mine.get(row["arm"], True) and _is_level(row, preset.training.epochs)
     return told
 
 
