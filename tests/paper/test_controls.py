@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 import torch
 
-from semcont.paper import continuity, controls, paired, plots, robustness, tempered
-from semcont.paper.budgets_beyond import Controls
+from semcont.paper import continuity, controls, paired, plots, robustness, tempered, variants
+from semcont.paper.budgets_beyond import ABLATIONS, Controls
 from semcont.paper.paired import Contrast
 from semcont.paper.presets import load_preset
 from semcont.paper.runs import measured, predict, trained
@@ -144,3 +144,14 @@ def test_a_preset_without_controls_measures_nothing():
     known = controls.measures(Section(replace(SMOKE, controls=Controls())))
     assert known.empty and controls.parts(controls.beyond(known), controls.ablated(known)) == []
     assert controls.conclusion(controls.beyond(known)) == controls.OFF
+
+
+def test_every_ablation_is_another_network_with_every_measure():
+    arms = ("base", "c")
+    preset = replace(SMOKE, arms=arms, few_arms=(), controls=Controls(beyond=True, ablations=tuple(ABLATIONS), seeds=1))
+    table = controls.measures(Section(preset))
+    names = {"base", "c", "base/T", *(f"c, {name}" for name in ABLATIONS)}
+    assert set(table["arm"]) == names and len(table) == len(names) * table["measure"].nunique()
+    assert table["value"].notna().all() and {"clean", "attacked", "worst"} < set(table["measure"])
+    changes = [v.changes for v in variants.ablations(preset)]
+    assert len({trained(preset, "c", 0, **changed).key for changed in [{}, *changes]}) == 1 + len(ABLATIONS)
