@@ -58,11 +58,19 @@ def show_spaces(section, found: Audited) -> None:
     section.conclude(grid.conclusion(table))
 
 
-def worst_evidence(found: Audited, short: pd.DataFrame) -> dict:
-    """The measure `worst_case_accuracy` of the ledger: of the full audit, else what all of the `short` leave."""
+def worst_evidence(found: Audited, short: pd.DataFrame, tuned: pd.DataFrame | None = None) -> dict:
+    """The measure `worst_case_accuracy` of the ledger: of the full audit, else what all of the `short` leave.
+
+    `tuned` is the worst case of the arms at a tuned alpha, by `audit.of_networks`.
+    """
+    of = {"value": "accuracy", "unit": "share"}
     if len(found.worst):
-        return evidence(found.worst, value="accuracy", unit="share", scope="every network")
-    return evidence(short, value="accuracy", unit="share", attack="all")
+        return evidence(found.worst, tuned=_all_as(tuned, scope="every network"), scope="every network", **of)
+    return evidence(short, tuned=_all_as(tuned, attack="all"), attack="all", **of)
+
+
+def _all_as(table: pd.DataFrame | None, **column: str) -> pd.DataFrame | None:
+    return None if table is None or table.empty else table.assign(**column)
 
 
 # --- tables for reading -----------------------------------------------------------------------------------------------

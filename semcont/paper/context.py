@@ -53,15 +53,17 @@ def _kept(table: pd.DataFrame, kind: str) -> pd.DataFrame:
     return table[(table["measure"] == "retention") & (table["level"] != intact)]
 
 
-def evidence_of(cues: pd.DataFrame) -> dict[str, Any]:
-    """What the ledger reads of `features.cues`, if the images say what is context."""
+def evidence_of(cues: pd.DataFrame, tuned: pd.DataFrame | None = None) -> dict[str, Any]:
+    """What the ledger reads of `features.cues`, of the arms and at a tuned alpha, if the images say what is context."""
     if cues.empty:
         return dict.fromkeys(
             ("conflict_loss", "background_accuracy"), absent("these images do not say what is object and what context")
         )
     return {
-        "conflict_loss": evidence(cues, "value", unit="share", test="conflict", measure="loss"),
-        "background_accuracy": evidence(cues, "value", unit="share", test="background", measure="accuracy"),
+        "conflict_loss": evidence(cues, "value", unit="share", tuned=tuned, test="conflict", measure="loss"),
+        "background_accuracy": evidence(
+            cues, "value", unit="share", tuned=tuned, test="background", measure="accuracy"
+        ),
     }
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .. import perturbations
 from . import directions, statistics
+from . import variants as beside
 from .cells import in_percent
 from .directions import Direction
 from .evidence import absent, evidence
@@ -60,6 +61,7 @@ def training_jobs(preset: Preset) -> list[tuple[str, int, dict[str, Any]]]:
     jobs += [("c", seed, common | variant) for variant in ({}, *VARIANTS.values()) for seed in seeds]
     seeds = range(preset.fairness.hue_seeds)
     jobs += [(arm, k, common | hue) for hue in hues(preset).values() for arm in HUE_ARMS for k in seeds]
+    jobs += [(v.arm, seed, common | v.changes) for v in beside.tuned(preset) for seed in range(v.seeds)]
     return [job for k, job in enumerate(jobs) if job not in jobs[:k]]
 
 
@@ -67,6 +69,15 @@ def variants(section) -> list[Run]:
     """The runs of `c` and of its variants."""
     common = changes(section.preset)
     return [run for changed in ({}, *VARIANTS.values()) for run in section.runs(["c"], **common, **changed)]
+
+
+def tuned_tables(section) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """`by_ground` and `gap` of Table 4's networks at the alphas of `tuning.chosen`; empty where none is trained."""
+    common, wanted = changes(section.preset), beside.tuned(section.preset)
+    runs = [run for v in wanted for run in section.runs([v.arm], seeds=v.seeds, **common, **v.changes)]
+    if not runs:
+        return pd.DataFrame(), pd.DataFrame()
+    return tuple(columns(section.measured(function, runs=runs)) for function in (by_ground, gap))
 
 
 def hues(preset: Preset) -> dict[str, dict[str, Any]]:
@@ -166,7 +177,7 @@ def columns(table: pd.DataFrame) -> pd.DataFrame:
     return table.drop(columns=[name for name in ("data", *_SAME) if name in table])
 
 
-_SAME = ("train", "val", "test", "epochs", "monitor", "refit", "augment", "level", "use_hue", "hue_level")
+_SAME = ("train", "val", "test", "epochs", "monitor", "refit", "augment", "level", "use_hue", "hue_level", "alpha")
 
 
 def samples(data, count: int = 8) -> tuple[np.ndarray, list[int]]:

@@ -183,6 +183,8 @@ def measures(**tables: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def _of(table: pd.DataFrame, kind: str, measure: str) -> pd.DataFrame:
+    if table.empty:
+        return table
     rows = table[(table["measure"] == measure) & (table["level"] != DESTRUCTIONS[kind].intact)]
     return rows.dropna(subset="value")
 

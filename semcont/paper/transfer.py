@@ -21,7 +21,7 @@ from .budgets import TARGETS
 from .cells import in_epochs, in_percent
 from .directions import Direction
 from .images import load_data
-from .measurements import measurement
+from .measurements import Measurement, measurement
 from .presets import Preset
 from .runs import Run, predict, trained
 
@@ -180,15 +180,29 @@ def budget(preset: Preset, target: str) -> dict[str, Any]:
 
 def table3(section) -> pd.DataFrame:
     """Every arm and seed, and the scratch reference, on every target by both methods: one row each."""
-    runs, tables = section.runs(), []
+    runs = section.runs()
     first = [run for run in runs if run.arm == runs[0].arm]  # the reference has no arm: once per seed
-    for target in section.preset.transfer.targets:
-        settings = budget(section.preset, target)
-        frozen = {name: value for name, value in settings.items() if name not in ("epochs", "lr")}
-        for function, chosen in ((finetune, settings), (probe, frozen)):
-            tables.append(section.measured(function, runs=runs, **chosen))
-            tables.append(section.measured(function, runs=first, fresh=True, **chosen))
+    tables = []
+    for function, settings in _methods(section.preset):
+        tables.append(section.measured(function, runs=runs, **settings))
+        tables.append(section.measured(function, runs=first, fresh=True, **settings))
     return pd.concat(tables, ignore_index=True)
+
+
+def transferred(section, runs: list[Run]) -> pd.DataFrame:
+    """The rows of `table3` of other networks; empty for none."""
+    tables = [
+        section.measured(function, runs=runs, **settings) for function, settings in _methods(section.preset) if runs
+    ]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def _methods(preset: Preset) -> Iterator[tuple[Measurement, dict[str, Any]]]:
+    """Every target by both methods: the measurement and its settings."""
+    for target in preset.transfer.targets:
+        settings = budget(preset, target)
+        yield finetune, settings
+        yield probe, {name: value for name, value in settings.items() if name not in ("epochs", "lr")}
 
 
 @measurement(version=1)

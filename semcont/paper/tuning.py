@@ -11,7 +11,7 @@ import pandas as pd
 
 from ..losses import distance_score
 from ..perturbations import LEVELS, perturb
-from . import statistics, training_length, variants
+from . import audit, statistics, training_length, variants
 from .measurements import Measurement, measurement
 from .presets import Preset
 from .runs import Run, predict
@@ -54,6 +54,17 @@ def measures(section) -> pd.DataFrame:
 def measured(section, function: Measurement, **settings) -> pd.DataFrame:
     """The tables of `function` over the networks at the chosen weights; empty where none is trained."""
     return variants.measured(section, variants.tuned(section.preset), function, **settings)
+
+
+def runs(section) -> list[Run]:
+    """The networks at the chosen weights; none where none is trained."""
+    return [run for _, trained in variants.networks(section, variants.tuned(section.preset)) for run in trained]
+
+
+def worst(section) -> pd.DataFrame:
+    """Their worst case over the attacks that the audit makes on every network, on its images; empty for none."""
+    networks = runs(section)
+    return audit.of_networks(section, networks) if networks else pd.DataFrame()
 
 
 # --- the rule ---------------------------------------------------------------------------------------------------------

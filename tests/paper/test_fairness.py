@@ -12,7 +12,7 @@ import torch
 
 import semcont
 from semcont import datasets
-from semcont.paper import fairness, plots
+from semcont.paper import fairness, plots, variants
 from semcont.paper.claims import numbers
 from semcont.paper.presets import changed, load_preset
 from semcont.paper.runs import measured, trained
@@ -97,7 +97,8 @@ def test_rows_of_a_trained_network(run):
 
 def test_training_jobs_are_what_the_notebook_trains(preset):
     jobs = fairness.training_jobs(preset)
-    assert len(jobs) == len(preset.arms) + len(fairness.VARIANTS) + len(preset.fairness.hues) * len(fairness.HUE_ARMS)
+    hues, tuned = len(preset.fairness.hues) * len(fairness.HUE_ARMS), len(variants.tuned(preset))
+    assert len(jobs) == len(preset.arms) + len(fairness.VARIANTS) + hues + tuned
     assert len({repr(job) for job in jobs}) == len(jobs)
     for arm, seed, changes in jobs:
         assert arm in {*preset.arms, *fairness.HUE_ARMS} and seed == 0

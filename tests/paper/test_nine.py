@@ -11,6 +11,8 @@ import pytest
 from nbclient import NotebookClient
 
 from semcont.paper import paths
+from semcont.paper.evidence import TUNED
+from semcont.paper.verdicts.ledger import load_claims
 
 NAMES = [path.stem for path in sorted(paths.notebooks().glob("*.ipynb"))]
 pytestmark = pytest.mark.timeout(1000)  # the first test waits for the whole paper, beside other tests
@@ -59,6 +61,16 @@ def test_every_figure_and_table_of_the_paper_is_there(graph):
         assert any(name.startswith(f"fig{number:02d}") for name in made), f"Fig. {number} is missing"
     for number in range(1, 5):
         assert any(name.startswith(f"table{number}") for name in made), f"Table {number} is missing"
+
+
+def test_networks_at_a_tuned_alpha_are_second_rows_of_what_decides_the_claims(graph):
+    """Under smoke `c` has one. The attributions, whose images are chosen by pairs of arms, leave it out."""
+    decided = [claim for claim in load_claims() if claim.primary and "c" in claim.arms]
+    decided = {(claim.notebook, claim.metric) for claim in decided if claim.notebook != "06_interpretability"}
+    for notebook, metric in decided | {("05_robustness", "worst_case_accuracy")}:
+        rows = _record(graph, notebook)["results"]["evidence"][metric]["rows"]
+        assert f"c{TUNED}" in {row["label"] for row in rows}, metric
+    assert len(decided) >= 4
 
 
 def test_pages_are_there_with_an_index(graph):

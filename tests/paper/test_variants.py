@@ -170,8 +170,9 @@ def test_the_graph_trains_what_the_notebooks_ask_for(preset):
     kinds = {
         "02_training": (variants.lengths, variants.tuned),
         "03_continuity": (variants.ablations, variants.candidates, variants.tuned),
-        "04_semantic_features": (variants.contexts,),
+        "04_semantic_features": (variants.contexts, variants.tuned),
         "05_robustness": (variants.frontier, variants.tuned),
+        "07_transfer": (variants.tuned,),
     }
     for notebook, wanted in kinds.items():
         planned = {

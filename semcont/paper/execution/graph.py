@@ -145,8 +145,9 @@ NEEDS = {
     "01_discontinuity": (arms, pretrained),
     "02_training": (arms, training_lengths, tuned),
     "03_continuity": (arms, alphas, ablations, candidates, tuned),
-    "04_semantic_features": (arms, contexts),
+    "04_semantic_features": (arms, contexts, tuned),
     "05_robustness": (arms, lengths, spaces, frontier, tuned),
+    "07_transfer": (arms, tuned),
     "08_fairness": (colours,),
     CLAIMS: (),
 }
