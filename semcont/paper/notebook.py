@@ -18,12 +18,14 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
+from ..datasets import DataError
 from . import devices, paths, store
 from .execution import parameters
+from .images import source_of, split_of
 from .measurements import Measurement
 from .plots import style
 from .presets import Preset, load_preset
-from .runs import Run, measured, split_of, trained
+from .runs import Run, measured, trained
 
 _STANDARD = {"preset": (str, "quick"), "seed": (int, 0), "device": (str, "auto")}
 
@@ -56,7 +58,7 @@ class Section:
         self._began, self._started = time.perf_counter(), time.strftime("%Y-%m-%dT%H:%M:%S%z")
         self._folder = paths.reports(preset.name)
         self._figures: dict[str, dict[str, Any]] = {}
-        self._keys: set[str] = set()
+        self._networks: dict[str, float] = {}  # key -> seconds of training
         self._limits = _limit_threads(preset.threads)
         (self._folder / f"{name}.json").unlink(missing_ok=True)
         for old in self._folder.glob(f".staging/{name}-*"):
@@ -92,13 +94,13 @@ class Section:
         start = self.seeds[0] if first is None else first
         wanted = [(arm, start + k) for arm, number in count.items() for k in range(number)]
         found = [trained(self.preset, arm, seed, device=self.device, **changes) for arm, seed in wanted]
-        self._keys.update(run.key for run in found)
+        self._note(found)
         return found
 
     def measured(self, function: Measurement, runs: list[Run] | None = None, **settings: Any) -> pd.DataFrame:
         """The tables of `function` over `runs` (the preset's arms and seeds otherwise), one under the other."""
         runs = self.runs() if runs is None else runs
-        self._keys.update(run.key for run in runs)
+        self._note(runs)
         return pd.concat([measured(run, function, **settings) for run in runs], ignore_index=True)
 
     def figure(
@@ -166,10 +168,23 @@ class Section:
             "peak_memory_mb": _peak_memory(),
             "results": _plain(results),
             "figures": self._figures,
-            "runs": sorted(self._keys),
+            "runs": sorted(self._networks),
+            "networks": len(self._networks),
+            "training_s": round(sum(self._networks.values()), 2),
+            "test_images": self._test_images(),
         }
         store.write_json(self._folder / f"{self.name}.json", record)
         print(f"{self.name} recorded after {record['runtime_s']:.0f} s, {len(self._figures)} figures and tables")
+
+    def _test_images(self) -> int | None:
+        """How many there are; None where the data are not at hand, which the ledger does without."""
+        try:
+            return len(source_of(self.preset, "test"))
+        except DataError:
+            return None
+
+    def _note(self, runs: list[Run]) -> None:
+        self._networks |= {run.key: run.record["seconds"] for run in runs}
 
     def _stage(self, name: str) -> Path:
         self._staging.mkdir(parents=True, exist_ok=True)

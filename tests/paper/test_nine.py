@@ -43,6 +43,8 @@ def graph(tmp_path_factory) -> Path:
 def test_every_notebook_comes_through_with_a_record(graph, name):
     record = _record(graph, name)
     assert record["preset"] == "smoke" and record["figures"] and record["runtime_s"] > 0
+    assert record["test_images"] == 60 and record["networks"] == len(record["runs"])
+    assert record["training_s"] > 0 or not record["runs"]
     executed = nbformat.read(graph / "reports" / "smoke" / "notebooks" / f"{name}.ipynb", as_version=4)
     outputs = [output for cell in executed.cells if cell.cell_type == "code" for output in cell.outputs]
     assert not [output for output in outputs if output.output_type == "error"]

@@ -29,7 +29,8 @@ SECTIONS = {
     "09_claims": "all",
 }
 
-_KEPT = ("command", "commit", "hardware", "device", "threads", "runtime_s", "seeds", "versions")
+_KEPT = ("command", "commit", "hardware", "device", "threads", "runtime_s", "seeds", "versions", "test_images")
+_KEPT += ("networks", "training_s")  # what the notebook read, and what their training had taken, wherever that was
 
 
 # --- provenance -----------------------------------------------------------------------------------------------------
