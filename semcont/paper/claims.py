@@ -144,7 +144,7 @@ def _if_levelled(claim: Claim, judged: Judged, told: dict[str, dict[str, bool]],
     if judged.p is None or not told or not judged.verdict.startswith(DECIDED):
         return judged
     told = told.get(turning.data_of(claim), {})
-    arms = list(dict.fromkeys(_trained_as(label, settings) for label in claim.arms))
+    arms = list(dict.fromkeys(_trained_as(label, settings) for label in (*claim.arms, *claim.against)))
     growing, untried = [arm for arm in arms if told.get(arm) is False], [arm for arm in arms if arm not in told]
     why = [f"training of {' and '.join(growing)} had not levelled off"] if growing else []
     why += [f"whether training of {' and '.join(untried)} had levelled off was not tried"] if untried else []

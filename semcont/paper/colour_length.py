@@ -13,22 +13,30 @@ from .arrays import groups_of
 from .measurements import measurement
 from .presets import Preset
 from .runs import Run, predict
-from .verdicts.turning import GROUNDS, LABELS
+from .verdicts.turning import GROUNDS, HUES, LABELS
 
 COMPARED = ("base", "c", "aug")
 """The arms that the ledger's claims on these data compare."""
 
-SHOWN = {GROUNDS: "digits on coloured grounds", LABELS: "digits whose colour predicts the label"}
+SHOWN = {
+    GROUNDS: "digits on coloured grounds",
+    HUES: "the same, P's hue at other levels",
+    LABELS: "digits whose colour predicts the label",
+}
 
 
-def networks(preset: Preset) -> list[tuple[str, str, dict[str, Any]]]:
-    """(data, arm, changes) at the section's length and at twice that; none where the preset has no seeds for them."""
-    own = preset.fairness
-    sets = {GROUNDS: fairness.changes(preset)} | ({LABELS: bias.changes(preset)} if own.biased else {})
-    arms = [arm for arm in COMPARED if arm in preset.arms] if own.doubled_seeds else []
+def networks(preset: Preset) -> list[tuple[str, str, str, dict[str, Any]]]:
+    """(data, variant, arm, changes) at the section's length and at twice that; none where the preset has no seeds."""
+    own, common = preset.fairness, fairness.changes(preset)
+    if not own.doubled_seeds:
+        return []
+    compared = [arm for arm in COMPARED if arm in preset.arms]
+    wanted = [(GROUNDS, "", compared, common)]
+    wanted += [(HUES, name, fairness.HUE_ARMS, common | hue) for name, hue in fairness.hues(preset).items()]
+    wanted += [(LABELS, "", compared, bias.changes(preset))] if own.biased else []
     return [
-        (data, arm, changes | {"epochs": length})
-        for data, changes in sets.items()
+        (data, variant, arm, changes | {"epochs": length})
+        for data, variant, arms, changes in wanted
         for arm in arms
         for length in (changes["epochs"], 2 * changes["epochs"])
     ]
@@ -37,7 +45,7 @@ def networks(preset: Preset) -> list[tuple[str, str, dict[str, Any]]]:
 def training_jobs(preset: Preset) -> list[tuple[str, int, dict[str, Any]]]:
     """Every network that `measure` reads: (arm, seed, changes), as `trained` takes them."""
     seeds = range(preset.fairness.doubled_seeds)
-    return [(arm, seed, changes) for _, arm, changes in networks(preset) for seed in seeds]
+    return [(arm, seed, changes) for _, _, arm, changes in networks(preset) for seed in seeds]
 
 
 @measurement()
@@ -49,28 +57,29 @@ def on_validation(run: Run) -> pd.DataFrame:
 
 
 def measure(section) -> pd.DataFrame:
-    """`on_validation` of all `networks`: columns data, arm, seed, epochs, accuracy, n, low, high; empty without any."""
+    """`on_validation` of all `networks`: columns data, variant, arm, seed, epochs, accuracy, n, low, high."""
     seeds, tables = section.preset.fairness.doubled_seeds, [pd.DataFrame()]
-    for data, arm, changes in networks(section.preset):
+    for data, variant, arm, changes in networks(section.preset):
         found = section.measured(on_validation, runs=section.runs([arm], seeds=seeds, **changes))
         kept = found[["arm", "seed", "accuracy", "n", "low", "high"]]
-        tables.append(kept.assign(data=data, epochs=changes["epochs"]))
+        tables.append(kept.assign(data=data, variant=variant, epochs=changes["epochs"]))
     return pd.concat(tables, ignore_index=True)
 
 
 def levelled(table: pd.DataFrame, tolerance: float) -> pd.DataFrame:
     """Whether twice as long changes the accuracy by less than `tolerance` points, as a mean over seeds.
 
-    One row per data and arm: columns data, arm, epochs (the section's length), seeds, change (points), levelled.
+    One row per data, variant and arm; further columns epochs (the section's length), seeds, change (points), levelled.
     """
     rows = []
-    for (data, arm), part in table.groupby(["data", "arm"], sort=False) if len(table) else ():
+    names = ["data", "variant", "arm"]
+    for place, part in table.groupby(names, sort=False) if len(table) else ():
         wide = part.pivot(index="seed", columns="epochs", values="accuracy")
         usual, twice = sorted(wide)
         change = float(100 * (wide[twice] - wide[usual]).mean())
-        about = {"data": data, "arm": arm, "epochs": usual, "seeds": len(wide), "change": change}
+        about = dict(zip(names, place, strict=True)) | {"epochs": usual, "seeds": len(wide), "change": change}
         rows.append(about | {"levelled": bool(abs(change) < tolerance)})
-    return pd.DataFrame(rows, columns=["data", "arm", "epochs", "seeds", "change", "levelled"])
+    return pd.DataFrame(rows, columns=[*names, "epochs", "seeds", "change", "levelled"])
 
 
 def conclusion(levels: pd.DataFrame, tolerance: float) -> str:
@@ -79,15 +88,12 @@ def conclusion(levels: pd.DataFrame, tolerance: float) -> str:
         return (
             "This preset trains none of these networks for longer (`fairness.doubled_seeds`), so nothing is said here."
         )
+    label = levels["arm"].where(levels["variant"] == "", levels["arm"] + ", " + levels["variant"])
     lines = []
-    for data, part in levels.groupby("data", sort=False):
-        growing = part[~part["levelled"]]
-        told = ", ".join(f"`{row.arm}` ({row.change:+.1f} points)" for row in growing.itertuples())
-        what = (
-            f"**not levelled off**: {told}" if told else "**levelled off**: " + ", ".join(f"`{a}`" for a in part["arm"])
-        )
-        lines.append(f"- {SHOWN[data].capitalize()}: {what}.")
+    for data, part in levels.assign(label=label).groupby("data", sort=False):
+        growing = ", ".join(f"`{row.label}` ({row.change:+.1f} points)" for row in part[~part["levelled"]].itertuples())
+        told = f"**not levelled off**: {growing}" if growing else f"**levelled off**, all {len(part)}"
+        lines.append(f"- {SHOWN[data].capitalize()}: {told}.")
     most = np.abs(levels["change"]).max()
-    return "\n".join(
-        [*lines, "", f"Twice as long moves an accuracy by {most:.1f} points at most; {tolerance:g} count."]
-    )
+    said = f"Twice as long moves an accuracy by {most:.1f} points at most; from {tolerance:g} on it counts."
+    return "\n".join([*lines, "", said])

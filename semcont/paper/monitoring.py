@@ -37,7 +37,7 @@ def monitor(
 def _share_of(n: int, test: Callable[..., Tensor], network: nn.Module, images, world: World) -> float:
     """The share of the first n images that pass `test(network, x, y, first)`; `first` is the place of x[0].
 
-    A stream may leave out files: these count nowhere, and where nothing is left the share is not a number.
+    A stream may leave out files: these count nowhere. Without validation images the share is not a number.
     """
     mine = world.share(n)
     passed_and_seen = torch.zeros(2, dtype=torch.long)

@@ -146,8 +146,8 @@ def by_length(run, *, last: int = 5) -> pd.DataFrame:
     """How far training had come: validation accuracy after the last epoch, and how it changed over the `last` epochs.
 
     From the run's history, clean and under the preset's evaluation. Columns: epochs, measure ("clean", "attacked"),
-    accuracy, n, low, high, change (percentage points, the last epoch less that `last` epochs before). Empty where the
-    data have no validation split.
+    accuracy, n, low, high, change (percentage points, the last epoch less that `last` epochs before). Empty
+    where no validation images were held out: the data have none, or a refit has trained on them.
     """
     history, rows = run.history, []
     counts = {"clean": run.preset.data.val, "attacked": run.preset.training.monitor}
@@ -285,7 +285,7 @@ def length_conclusion(table: pd.DataFrame) -> str:
     """Whether the adversarial arms had levelled off under attack, per arm, seed and training length, as Markdown."""
     rows = table[table["measure"] == "attacked"]
     if rows.empty:
-        return "The data have no validation split, so the histories cannot say whether training had levelled off."
+        return "No validation images were held out, so the histories cannot say whether training had levelled off."
     told = [
         f"- `{r['arm']}` (seed {r['seed']}), {in_epochs(r['epochs'])}: {r['accuracy'] * 100:.1f} % of {r['n']} "
         f"validation images under attack, {r['change']:+.1f} points over the last epochs"

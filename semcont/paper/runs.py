@@ -227,7 +227,9 @@ def _train(preset, arm, seed, data, settings, folder, device, start) -> None:
 
 
 def _left_out(data: datasets.ImageSet | datasets.Stream) -> dict[str, dict[str, str]]:
-    """For the record: the files of a stream that were left out as corrupt, with the reasons; nothing without any."""
+    """For the record: the files of a stream that this process left out as corrupt, with the reasons; nothing without
+    any. Of several processes the first one's share is told; each warns of its own.
+    """
     skipped = getattr(data, "skipped", None)
     return {"left_out": dict(sorted(skipped.items()))} if skipped else {}
 

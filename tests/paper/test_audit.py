@@ -77,6 +77,8 @@ def test_a_linear_network_keeps_exactly_what_its_closed_form_says(found):
 
 def test_a_sound_network_raises_no_flag(found):
     assert not any(_raised(found, "base").values())
+    asked = ["without a gradient", "random logits", "by 20 steps beyond 10", "by a black box", "by noise", "at 128/255"]
+    assert all(any(words in check for check in _raised(found, "base")) for words in asked)
 
 
 @pytest.mark.parametrize("arm", ["c", "adv"], ids=["quantised", "logits times a million"])

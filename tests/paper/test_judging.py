@@ -9,7 +9,7 @@ import pytest
 
 from semcont.paper import claims, paths
 from semcont.paper.evidence import TUNED, evidence
-from semcont.paper.verdicts import judging, ledger, turning
+from semcont.paper.verdicts import compact, judging, ledger, turning
 from semcont.paper.verdicts.findings import Found, Missing, pairs
 
 
@@ -227,6 +227,9 @@ def test_networks_on_data_of_their_own_level_off_by_themselves(study, said, verd
     told = levels(base=LEVEL, c=LEVEL)
     table, _ = study([entry], {"color_accuracy": spread(0.05, 0.02)}, training=told, colours=colours)
     assert table["verdict"].tolist() == [verdict]
+    hues = claim(notebook="08_fairness", metric="hue_accuracy")
+    table, _ = study([hues], {"hue_accuracy": spread(0.05, 0.02)}, training=told, colours=colours)
+    assert table["verdict"].tolist() == ["undecided"]  # at other levels of the hue they are other trainings
     biased = claim(notebook="08_fairness", metric="biased_accuracy")
     table, _ = study([biased], {"biased_accuracy": spread(0.05, 0.02)}, training=told, colours=colours)
     assert table["verdict"].tolist() == ["reproduced"]
@@ -308,14 +311,14 @@ def margin(values, **keys) -> judging.Judged:
         for seed, row in enumerate(values)
         for case, value in zip(("under PGD", "worst case"), row, strict=False)
     ]
-    about = {"kind": "margin", "arms": ("adv+c",)} | keys
+    about = {"kind": "margin", "arms": ("adv+c",), "against": ("adv",)} | keys
     return judging.judge_training(claim(**about), Found("points", {}, pd.DataFrame(rows)))
 
 
 def test_a_margin_of_one_seed_is_a_direction_and_no_more():
     judged = margin([(0.03, -0.01)])
     assert (judged.verdict, judged.p) == ("single run, same direction in 1 of 2", None)
-    assert judged.ours == "adv+c under PGD +3.0; worst case -1.0"
+    assert judged.ours == "adv+c under PGD +3.0, worst case -1.0"
 
 
 def test_a_margin_is_held_against_zero_over_seeds():
@@ -325,17 +328,34 @@ def test_a_margin_is_held_against_zero_over_seeds():
         "contradicted in 2 of 2",
         "undecided",
     ]
+    both = margin(won)
+    assert compact.cell({"verdict": "", "ours": both.ours, "interval": both.interval}).ours == both.ours
     judged = margin(won[:, :1])
     assert judged.ours == "adv+c under PGD +5.0 (means over 5 seeds)"
     assert judged.interval.startswith("under PGD +5.0 [") and judged.cases["unit"].tolist() == ["percent"]
 
 
-def test_a_margin_counts_only_where_its_arm_has_levelled_off(study):
-    entry = claim(kind="margin", arms=("c",), metric="accuracy")
-    table, _ = study([entry], {"accuracy": spread(0.05, 0.02)}, training=levels(base=LEVEL, c={"epochs": None}))
-    assert table["verdict"].tolist() == ["undecided"] and "training of c had not levelled off" in table["reason"][0]
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ({"c": {"epochs": None}, "base": LEVEL}, "training of c had not levelled off"),
+        ({"c": LEVEL, "base": {"levelled": False}}, "training of base had not levelled off"),
+        ({"c": LEVEL}, "whether training of base had levelled off was not tried"),
+        ({"c": LEVEL, "base": LEVEL}, None),
+    ],
+)
+def test_a_margin_counts_only_where_its_arm_and_its_rivals_have_levelled_off(study, said, reason):
+    entry = claim(kind="margin", arms=("c",), against=("base",), metric="accuracy")
+    table, _ = study([entry], {"accuracy": spread(0.05, 0.02)}, training=levels(**said))
+    assert table["verdict"].tolist() == ["undecided" if reason else "reproduced"]
+    assert reason is None or reason in table["reason"][0]
+
+
+def test_a_margin_is_of_one_arm():
     with pytest.raises(ValueError, match="the one arm"):
-        claim(kind="margin")
+        claim(kind="margin", against=("base",))
+    with pytest.raises(ValueError, match="key against is missing"):
+        claim(kind="margin", arms=("c",))
 
 
 def test_the_scope_of_a_network_claim_counts_its_own_seeds(study):

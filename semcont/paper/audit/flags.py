@@ -119,7 +119,8 @@ def _more_steps(rows: pd.DataFrame) -> Iterator[Check]:
     """From one number of steps of PGD to the next: what all losses together leave, those that both numbers had, with as
     many restarts. Table 2's own attack, which has a name of its own, judges its last step alone: it is not compared."""
     pgd = rows[(rows["family"] == "pgd") & (rows["kind"] == "white box")]
-    pgd = pgd[pgd["attack"] == pgd["loss"] + "-" + pgd["steps"].astype(str) + "x" + pgd["restarts"].astype(str)]
+    steps, restarts = (pgd[name].astype(int).astype(str) for name in ("steps", "restarts"))  # floats beside other rows
+    pgd = pgd[pgd["attack"] == pgd["loss"] + "-" + steps + "x" + restarts]
     pgd = pgd[pgd["restarts"] == pgd["restarts"].min()]
     steps = sorted(pgd["steps"].unique())
     for fewer, more in zip(steps, steps[1:], strict=False):

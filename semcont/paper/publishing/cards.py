@@ -15,10 +15,6 @@ _MEASUREMENTS = ("robustness.by_attack", "autoattack.by_part")
 """What the card shows, a row per attack; of one that was measured twice, the one on more images."""
 
 
-_NAMES = {"all": "all of the above"}
-"""Of the short audit's last row; what AutoAttack leaves stands below it, on a line for each part."""
-
-
 def write(path: Path, text: str) -> None:
     """Write a card where it differs from what is there."""
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
@@ -139,6 +135,6 @@ def measured(folder: Path) -> list[str]:
     for row in rows:
         radius = "" if row["eps"] is None or row["attack"] == "none" else f"{row['eps']:g}/255"
         low, high = (f"{100 * row[bound]:.1f}" for bound in ("low", "high"))
-        name = _NAMES.get(row["attack"], row["attack"])
+        name = f"all of these within {radius}" if row["attack"] == "all" else row["attack"]  # the short audit's
         lines.append(f"| {name} | {radius} | {100 * row['accuracy']:.2f} | {low} to {high} | {row['n']:,} |")
     return lines

@@ -46,6 +46,7 @@ class Claim:
     notebook: str | None = None
     metric: str | None = None
     arms: tuple[str, ...] = ()
+    against: tuple[str, ...] = ()
     direction: Literal["higher", "lower", "not-lower"] | None = None
     threshold: float | None = None
     reference: str | None = None
@@ -88,7 +89,7 @@ class Claim:
             return [*needed, "reason"]
         needed += ["metric", "direction"]
         if self.of_training:
-            return [*needed, "arms", "margin"]
+            return [*needed, "arms", "margin"] + ["against"] * (self.kind == "margin")
         return needed + (["threshold"] if self.reference is None else [])
 
 

@@ -18,16 +18,16 @@ MEASURES = {"clean_accuracy": "clean", "pgd_accuracy": "attacked", "worst_case_a
 COLUMNS = ["id", "measure", "epochs", "updates", "seeds", "difference", "direction"]
 
 
-ARMS, GROUNDS, LABELS = "", "grounds", "labels"
-"""What networks are trained on: the preset's own data; section 4.7's, where the ground's colour says nothing of the
-digit; and there, where the colour predicts a noisy label."""
+ARMS, GROUNDS, HUES, LABELS = "", "grounds", "hues", "labels"
+"""Which networks: the preset's arms; section 4.7's, where the ground's colour says nothing of the digit; those with P's
+hue at other levels; and those whose images' colour predicts a noisy label."""
 
 
 def data_of(claim: Claim) -> str:
     """Which networks a claim speaks of, by their data."""
     if claim.notebook != "08_fairness":
         return ARMS
-    return LABELS if claim.metric.startswith("biased_") else GROUNDS
+    return {"biased": LABELS, "hue": HUES}.get(claim.metric.partition("_")[0], GROUNDS)
 
 
 def levelled(preset: Preset) -> dict[str, dict[str, bool]]:

@@ -55,7 +55,7 @@ def arms_text(claim: Claim, found: Found, table: pd.DataFrame) -> str:
 def _margin(claim: Claim, found: Found, table: pd.DataFrame) -> str:
     """A margin case by case, over how many seeds it is a mean at the end."""
     means = table.groupby("case", sort=False)["difference"].mean()
-    values = "; ".join(f"{case} {number(value, found.unit)}".strip() for case, value in means.items())
+    values = ", ".join(f"{case} {number(value, found.unit)}".strip() for case, value in means.items())
     seeds = table["seed"].nunique()
     over = f" (means over {seeds} seeds)" if seeds > 1 else ""
     return f"{claim.arms[0]} {values}{over}"
