@@ -6,7 +6,7 @@ Nothing in the README's tables is typed: they are made from the ledger and from 
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +36,18 @@ _KEPT += ("networks", "training_s")  # what the notebook read, and what their tr
 # --- provenance -----------------------------------------------------------------------------------------------------
 
 
-def write_provenance(preset: str, records: dict[str, dict[str, Any]]) -> str:
-    """Write figures/<preset>/provenance.json: what made the published files of each notebook. Returns its SHA-256.
+def write_provenance(
+    preset: str, records: dict[str, dict[str, Any]], kept: Mapping[str, dict[str, Any]] | None = None
+) -> str:
+    """Write figures/<preset>/provenance.json: what made the published files of each notebook; `kept` has the entries
+    that stay. Returns its SHA-256.
 
     A notebook's entry stays as it is where all its published files have the bytes that the entry lists: then that run
     made them, and a later one that made the same again has nothing to add.
     """
     path = paths.figures(preset) / "provenance.json"
     before = provenance(preset)
-    entries = {}
+    entries = dict(kept or {})
     for name, record in sorted(records.items()):
         files = _published(record)
         if before.get(name, {}).get("files") == files:

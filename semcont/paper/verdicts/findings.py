@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .. import paths
 from ..evidence import TUNED
+from . import records
 from .ledger import Claim, load_claims
 
 
@@ -40,7 +40,8 @@ class Found:
 
 
 def gather(preset: str, seed: int = 0, device: str = "auto") -> list[str]:
-    """Run the notebooks whose record under `preset` is missing, so that the ledger can be read alone; name them.
+    """Run the notebooks of which there is no record under `preset` and nothing published, so that the ledger can be
+    read alone; name them. A line says of which it takes what was published; for another first seed nothing is.
 
     Raises what `execute.run` raises: `NotebookFailed` names notebook and cell.
     """
@@ -48,9 +49,12 @@ def gather(preset: str, seed: int = 0, device: str = "auto") -> list[str]:
     from ..presets import load_preset
 
     settings = load_preset(preset)
-    folder = paths.reports(settings.name)
     needed = sorted({claim.notebook for claim in load_claims() if claim.tested and settings.reads(claim.notebook)})
-    missing = [name for name in needed if not (folder / f"{name}.json").is_file()]
+    missing = [name for name in needed if not records.record(settings.name, name).is_file()]
+    known = [name for name in missing if seed == 0 and records.published(settings.name, name)]
+    if known:
+        print(f"not run here, taken as published in figures/{settings.name}/{records.FILE}: {', '.join(known)}")
+    missing = [name for name in missing if name not in known]
     for number, name in enumerate(missing, 1):
         print(f"{number} of {len(missing)}: {name} has no record yet, so it runs now")
         execute.run(execute.prepare(name, [f"preset={preset}", f"seed={seed}", f"device={device}"]))
@@ -84,20 +88,25 @@ def find_tuned(claim: Claim, preset: str) -> tuple[Claim, Found] | None:
 
 
 def results_of(preset: str, notebook: str) -> dict[str, Any]:
-    """All that a notebook recorded under a preset; {} without a whole record."""
+    """What a notebook recorded under a preset, or what is published of it; {} without a whole record."""
+    path = records.record(preset, notebook)
+    if not path.is_file():
+        return records.published(preset, notebook)
     try:
-        return json.loads((paths.reports(preset) / f"{notebook}.json").read_text(encoding="utf-8"))["results"]
+        return json.loads(path.read_text(encoding="utf-8"))["results"]
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
 
 def _measure(claim: Claim, preset: str) -> Found:
     """All rows of the measure that a claim reads, of every arm."""
-    path = paths.reports(preset) / f"{claim.notebook}.json"
-    if not path.is_file():
+    path = records.record(preset, claim.notebook)
+    results = None if path.is_file() else records.published(preset, claim.notebook)
+    if results == {}:
         raise Missing(f"no record {path.name}: run `semcont run {claim.notebook} preset={preset}`")
     try:
-        entry = json.loads(path.read_text(encoding="utf-8"))["results"]["evidence"][claim.metric]
+        results = json.loads(path.read_text(encoding="utf-8"))["results"] if results is None else results
+        entry = results["evidence"][claim.metric]
         if "absent" in entry:
             raise NotMade(entry["absent"])
         rows = pd.DataFrame(entry["rows"]).reindex(columns=["label", "seed", "case", "value", "low", "high", "n"])
