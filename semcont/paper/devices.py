@@ -7,6 +7,8 @@ import torch
 
 from .paths import UserError
 
+_AUTO = "; 'auto' takes what there is"
+
 
 def resolve(name: str = "auto") -> str:
     """ "auto" is the first CUDA device where there is one, else the CPU. Raises `UserError` for one that is absent."""
@@ -17,9 +19,7 @@ def resolve(name: str = "auto") -> str:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, TypeError, NotImplementedError):
         here = "cpu" + (f", cuda ({torch.cuda.device_count()})" if torch.cuda.is_available() else "; no CUDA device")
-        raise UserError(
-            f"device {name!r} is not available here (available: {here}); 'auto' takes what there is"
-        ) from None
+        raise UserError(f"device {name!r} is not available here (available: {here}){_AUTO}") from None
     return str(device)
 
 
@@ -30,7 +30,8 @@ def of(preset, name: str | None = None) -> str:
     try:
         return resolve(preset.device)
     except UserError as error:
-        raise UserError(f"preset {preset.name!r}: {error}, and --device cpu (device=cpu) goes on without it") from None
+        told = str(error).removesuffix(_AUTO)  # which is the preset's word here
+        raise UserError(f"preset {preset.name!r}: {told}; --device cpu (device=cpu) goes on without it") from None
 
 
 @contextmanager
