@@ -11,7 +11,7 @@ import pytest
 from semcont.paper import paths, store
 from semcont.paper.paths import UserError
 from semcont.paper.publishing import readme
-from semcont.paper.verdicts import ledger
+from semcont.paper.verdicts import ledger, records
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def test_provenance_is_of_the_published_files():
     listed = {name: digest for entry in made.values() for name, digest in entry["files"].items()}
     folder = paths.figures(readme.PRESET)
     assert set(made) == set(readme.SECTIONS)
-    assert {path.name for path in folder.iterdir()} == {*listed, "provenance.json"}
+    assert {path.name for path in folder.iterdir()} == {*listed, "provenance.json", records.FILE}
     assert all(store.sha256(folder / name) == digest for name, digest in listed.items())
 
 

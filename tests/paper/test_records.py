@@ -133,3 +133,16 @@ def test_the_ledger_alone_takes_what_is_published_and_runs_the_rest(made, monkey
     said = capsys.readouterr().out
     assert f"not run here, taken as published in figures/tiny/{records.FILE}: {SECOND}\n" in said
     assert findings.gather("tiny", seed=5) == [SECOND, "03_c"]  # published is the first seed
+
+
+PUBLISHED = sorted(path.parent.name for path in paths.figures("quick").parent.glob(f"*/{records.FILE}"))
+
+
+@pytest.mark.parametrize("preset", PUBLISHED)
+def test_published_evidence_gives_the_published_verdicts(preset, tmp_path, monkeypatch):
+    """Without a record and without running anything: to what is printed, the very table."""
+    monkeypatch.setenv("SEMCONT_REPORTS", str(tmp_path))
+    judged = claims.verdicts(preset).fillna("").reset_index(drop=True)
+    table = pd.read_csv(paths.figures(preset) / "s09_claims.csv", keep_default_na=False, dtype=str)
+    columns = ["id", "ours", "verdict", "interval", "alpha"]
+    assert judged[columns].equals(table[columns])
