@@ -31,12 +31,6 @@ def published(preset: str, notebook: str) -> dict[str, Any]:
     return _read(path, path.stat().st_mtime_ns).get(notebook, {}) if path.is_file() else {}
 
 
-def notebooks(preset: str) -> set[str]:
-    """The notebooks of which something is published."""
-    path = paths.figures(preset) / FILE
-    return set(_read(path, path.stat().st_mtime_ns)) if path.is_file() else set()
-
-
 @lru_cache(maxsize=8)
 def _read(path: Path, stamp: int) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
