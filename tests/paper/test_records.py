@@ -27,6 +27,11 @@ def results(value: float = 0.5, **more) -> dict:
     return {"evidence": measures, "curve": list(range(1000))} | more
 
 
+@pytest.fixture(autouse=True)
+def nothing_published():
+    """Here what is published counts."""
+
+
 @pytest.fixture
 def made(checkout) -> Path:
     """Two notebooks that came through, each with a table, published together; the folder of their records."""

@@ -255,5 +255,8 @@ def test_the_graph_trains_for_the_notebooks_that_hand_tuned_rows_to_the_ledger()
     for notebook in ("02_training", "03_continuity", "04_semantic_features", "05_robustness", "07_transfer"):
         names = {job.name for job in graph.training_jobs(SMOKE, notebook)}
         assert {job.name for job in graph.tuned(SMOKE)} <= names and len(graph.tuned(SMOKE)) == 1
+    for notebook in ("02_training", "03_continuity", "05_robustness"):
+        text = (paths.notebooks() / f"{notebook}.ipynb").read_text(encoding="utf-8")
+        assert "tuned = tuning.measured(section" in text
     coloured = [job.changes for job in graph.training_jobs(SMOKE, "08_fairness")]
     assert sum(("alpha", 10.0) in changes for changes in coloured) == 1

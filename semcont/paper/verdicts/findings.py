@@ -101,11 +101,11 @@ def results_of(preset: str, notebook: str) -> dict[str, Any]:
 def _measure(claim: Claim, preset: str) -> Found:
     """All rows of the measure that a claim reads, of every arm."""
     path = records.record(preset, claim.notebook)
-    results = None if path.is_file() else records.published(preset, claim.notebook)
-    if results == {}:
+    published = {} if path.is_file() else records.published(preset, claim.notebook)
+    if not (published or path.is_file()):
         raise Missing(f"no record {path.name}: run `semcont run {claim.notebook} preset={preset}`")
     try:
-        results = json.loads(path.read_text(encoding="utf-8"))["results"] if results is None else results
+        results = published or json.loads(path.read_text(encoding="utf-8"))["results"]
         entry = results["evidence"][claim.metric]
         if "absent" in entry:
             raise NotMade(entry["absent"])
