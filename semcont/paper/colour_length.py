@@ -19,9 +19,9 @@ COMPARED = ("base", "c", "aug")
 """The arms that the ledger's claims on these data compare."""
 
 SHOWN = {
-    GROUNDS: "digits on coloured grounds",
-    HUES: "the same, P's hue at other levels",
-    LABELS: "digits whose colour predicts the label",
+    GROUNDS: "Digits on coloured grounds",
+    HUES: "The same, P's hue at other levels",
+    LABELS: "Digits whose colour predicts the label",
 }
 
 
@@ -93,7 +93,7 @@ def conclusion(levels: pd.DataFrame, tolerance: float) -> str:
     for data, part in levels.assign(label=label).groupby("data", sort=False):
         growing = ", ".join(f"`{row.label}` ({row.change:+.1f} points)" for row in part[~part["levelled"]].itertuples())
         told = f"**not levelled off**: {growing}" if growing else f"**levelled off**, all {len(part)}"
-        lines.append(f"- {SHOWN[data].capitalize()}: {told}.")
+        lines.append(f"- {SHOWN[data]}: {told}.")
     most = np.abs(levels["change"]).max()
     said = f"Twice as long moves an accuracy by {most:.1f} points at most; from {tolerance:g} on it counts."
     return "\n".join([*lines, "", said])

@@ -56,6 +56,7 @@ def test_the_criterion_takes_the_mean_over_seeds_and_either_direction():
         "not levelled off**: `c` (+2.5 points), `aug` (-3.0 points)" in said and "3.0 points at most; from 2 on" in said
     )
     assert "**levelled off**, all 1" in colour_length.conclusion(found.reset_index()[:1], 2.0)
+    assert "- The same, P's hue" in colour_length.conclusion(found.reset_index().assign(data=HUES), 2.0)
     assert "doubled_seeds" in colour_length.conclusion(colour_length.levelled(pd.DataFrame(), 2.0), 2.0)
 
 
