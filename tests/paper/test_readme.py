@@ -10,7 +10,7 @@ import pytest
 
 from semcont.paper import paths, store
 from semcont.paper.paths import UserError
-from semcont.paper.publishing import readme
+from semcont.paper.publishing import provenance, readme
 from semcont.paper.verdicts import ledger, records
 
 
@@ -79,7 +79,7 @@ def test_its_tables_are_the_published_ones(text):
 
 def test_provenance_is_of_the_published_files():
     """Every published picture and table is listed by exactly one notebook, with the bytes that it has."""
-    made = readme.provenance(readme.PRESET)
+    made = provenance.read(readme.PRESET)
     listed = {name: digest for entry in made.values() for name, digest in entry["files"].items()}
     folder = paths.figures(readme.PRESET)
     assert set(made) == set(readme.SECTIONS)
@@ -146,9 +146,9 @@ def published(tmp_path, monkeypatch):
     folder = tmp_path / "figures" / "quick"
     folder.mkdir(parents=True)
     (folder / "s09_claims.csv").write_text(CLAIMS + TUNED)
-    blocks = "".join(f"<!-- {name}:begin -->\nold\n<!-- {name}:end -->\n" for name in ("results", "map"))
+    blocks = "".join(f"<!-- {name}:begin -->\nold\n<!-- {name}:end -->\n" for name in ("short", "results", "map"))
     (tmp_path / "README.md").write_text(f"# title\n{blocks}end\n")
-    readme.write_provenance("quick", {"05_robustness": RECORD})
+    provenance.write("quick", {"05_robustness": RECORD})
     return tmp_path
 
 
@@ -175,7 +175,7 @@ def test_published_presets_stand_side_by_side(published):
         first = CLAIMS.rpartition("two,")[0].replace("single run, same direction", preset)
         more = first.splitlines()[1].replace("one,", "three,").replace("1 seed", "10 seeds")
         (folder / "s09_claims.csv").write_text(f"{first}{more}\n{TUNED}")
-        readme.write_provenance(preset, {"05_robustness": RECORD})
+        provenance.write(preset, {"05_robustness": RECORD})
     assert readme.shown() == ["quick", "local", "cifar100"]
     table = readme.results_table(readme.shown())
     heads = (
@@ -189,11 +189,25 @@ def test_published_presets_stand_side_by_side(published):
     assert readme.update("local") and not readme.update("smoke")
 
 
+def test_primary_claims_come_first(published):
+    """What is primary, under the preset that decides: verdict, arms with their difference, and what that rests on."""
+    assert readme.update() and "`semcont paper --preset local` decides" in (published / "README.md").read_text()
+    folder = published / "figures" / "local"
+    folder.mkdir()
+    reason = "p = 1.00 after Holm; training not seen to have levelled off"
+    told = CLAIMS.replace('"single run, same direction in 1 of 2",07_transfer,', f"undecided,07_transfer,{reason}")
+    (folder / "s09_claims.csv").write_text(told + TUNED)
+    assert readme.short_table("local").splitlines()[2:] == [
+        "| Second. (§ 4.6) | **undecided: training not levelled off** | c 1, base 2 (means over 2 cases)<br>a ×0.5"
+        "<br>b ×2 | p = 1.00 after Holm<br>training not seen to have levelled off |"
+    ]
+
+
 def test_a_preset_that_tests_none_of_the_claims_shown_is_counted_and_gets_no_column(published):
     folder = published / "figures" / "photographs"
     folder.mkdir()
     (folder / "s09_claims.csv").write_text(re.sub("single run, same direction( in 1 of 2)?", "not tested", CLAIMS))
-    readme.write_provenance("photographs", {"01_discontinuity": RECORD})
+    provenance.write("photographs", {"01_discontinuity": RECORD})
     table = readme.results_table(readme.shown())
     assert "[photographs](presets" not in table and "claims under `photographs`" in table
     assert "| photographs | `semcont paper --preset photographs`" in table
@@ -211,21 +225,21 @@ def test_update_leaves_other_presets_and_folders_alone(published, monkeypatch, t
 def test_provenance_stays_where_the_same_bytes_were_made_again(published):
     path = published / "figures" / "quick" / "provenance.json"
     before = path.read_bytes()
-    readme.write_provenance("quick", {"05_robustness": RECORD | {"runtime_s": 99.0, "commit": "def"}})
+    provenance.write("quick", {"05_robustness": RECORD | {"runtime_s": 99.0, "commit": "def"}})
     assert path.read_bytes() == before
     changed = {"fig01": {"publish": True, "png": "2", "csv": None}}
-    readme.write_provenance("quick", {"05_robustness": RECORD | {"runtime_s": 99.0, "figures": changed}})
+    provenance.write("quick", {"05_robustness": RECORD | {"runtime_s": 99.0, "figures": changed}})
     assert json.loads(path.read_text())["05_robustness"]["runtime_s"] == 99.0
 
 
 def test_what_is_not_published_is_not_in_the_provenance(published):
     hidden = {"fig02": {"publish": False, "png": "1", "csv": None}}
-    readme.write_provenance("quick", {"05_robustness": RECORD | {"figures": hidden}})
-    assert readme.provenance("quick")["05_robustness"]["files"] == {}
+    provenance.write("quick", {"05_robustness": RECORD | {"figures": hidden}})
+    assert provenance.read("quick")["05_robustness"]["files"] == {}
 
 
 def test_missing_markers_or_results_are_said(published):
-    with pytest.raises(UserError, match="results:begin"):
+    with pytest.raises(UserError, match="short:begin"):
         readme.generated("# no markers\n")
     (published / "figures" / "quick" / "s09_claims.csv").unlink()
     with pytest.raises(UserError, match="s09_claims.csv is missing"):

@@ -5,7 +5,7 @@ from typing import Any
 
 from .. import paths, store
 from ..verdicts import records as evidence
-from . import readme
+from . import provenance, readme
 
 
 def publish(preset: str) -> dict[str, str]:
@@ -32,7 +32,7 @@ def publish(preset: str) -> dict[str, str]:
     for path in pictures(published):
         if path.name not in files:
             path.unlink()
-    files["provenance.json"] = readme.write_provenance(preset, made, kept)
+    files["provenance.json"] = provenance.write(preset, made, kept)
     if text := evidence.lines(preset, {name: record.get("results", {}) for name, record in made.items()}, kept):
         path = published / evidence.FILE
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
@@ -46,7 +46,7 @@ def publish(preset: str) -> dict[str, str]:
 def _kept(preset: str, made: set[str]) -> dict[str, dict[str, Any]]:
     """The provenance of what stays: of the notebooks that have no record here."""
     known = {path.stem for path in paths.notebooks().glob("*.ipynb")} - made
-    kept = {name: entry for name, entry in readme.provenance(preset).items() if name in known}
+    kept = {name: entry for name, entry in provenance.read(preset).items() if name in known}
     for name, entry in kept.items():
         for file, digest in entry["files"].items():
             path = paths.figures(preset) / file

@@ -1,21 +1,24 @@
-"""The generated parts of README.md, and the provenance that is published beside the figures.
+"""The generated parts of README.md.
 
 Nothing in the README's tables is typed: they are made from the ledger and from what each preset has published
 (figures/<preset>/s09_claims.csv and provenance.json), and a test holds the file against them.
 """
 
 import csv
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from .. import paths, store
 from ..verdicts import compact
 from ..verdicts.ledger import OPEN, Claim, load_claims
+from . import provenance
 
 PRESET = "quick"
 """The preset whose figures the README's map of the notebooks links."""
+
+DECIDES = "local"
+"""The preset with seeds enough to decide anything; its primary claims come first."""
 
 SECTIONS = {
     "01_discontinuity": "2",
@@ -29,55 +32,24 @@ SECTIONS = {
     "09_claims": "all",
 }
 
-_KEPT = ("command", "commit", "hardware", "device", "threads", "runtime_s", "seeds", "versions", "test_images")
-_KEPT += ("networks", "training_s")  # what the notebook read, and what their training had taken, wherever that was
 
+def short_table(preset: str) -> str:
+    """The primary claims under one preset, as Markdown: what the paper says, what we find, and what that rests on.
 
-# --- provenance -----------------------------------------------------------------------------------------------------
-
-
-def write_provenance(
-    preset: str, records: dict[str, dict[str, Any]], kept: Mapping[str, dict[str, Any]] | None = None
-) -> str:
-    """Write figures/<preset>/provenance.json: what made the published files of each notebook; `kept` has the entries
-    that stay. Returns its SHA-256.
-
-    A notebook's entry stays as it is where all its published files have the bytes that the entry lists: then that run
-    made them, and a later one that made the same again has nothing to add.
+    Empty but for a line where the preset has not published its claims.
     """
-    path = paths.figures(preset) / "provenance.json"
-    before = provenance(preset)
-    entries = dict(kept or {})
-    for name, record in sorted(records.items()):
-        files = _published(record)
-        if before.get(name, {}).get("files") == files:
-            entries[name] = before[name]
-        else:
-            entries[name] = {key: record.get(key) for key in _KEPT} | {"files": files}
-    text = json.dumps(entries, indent=2, sort_keys=True) + "\n"
-    if not path.is_file() or path.read_text(encoding="utf-8") != text:
-        store.write_text(path, text)
-    return store.sha256(path)
-
-
-def provenance(preset: str) -> dict[str, dict[str, Any]]:
-    """The published provenance of a preset by notebook; empty where none was published."""
-    path = paths.figures(preset) / "provenance.json"
-    return store.read_json(path, f"remove it and run semcont paper --preset {preset}") if path.is_file() else {}
-
-
-def _published(record: dict[str, Any]) -> dict[str, str]:
-    """File name -> SHA-256 of what a record publishes."""
-    figures = {name: figure for name, figure in record["figures"].items() if figure["publish"]}
-    return {
-        f"{name}.{kind}": figure[kind]
-        for name, figure in sorted(figures.items())
-        for kind in ("png", "csv")
-        if figure[kind]
-    }
-
-
-# --- the README -----------------------------------------------------------------------------------------------------
+    if preset not in shown():
+        return f"`semcont paper --preset {preset}` decides the primary claims; it has published nothing yet."
+    rows = {row["id"]: row for row in _rows(preset, "s09_claims.csv")[::-1]}
+    lines = ["| the paper says | we find | in numbers | because |", "|---|---|---|---|"]
+    for claim in load_claims():
+        if claim.primary and claim.id in rows:
+            row = rows[claim.id]
+            verdict, ours, interval = compact.cell(row)
+            numbers = "<br>".join(filter(None, [ours, interval.replace("; ", "<br>")]))
+            because = row["reason"].replace("; ", "<br>")
+            lines.append(f"| {claim.claim} (§ {claim.section}) | **{verdict}** | {numbers} | {because} |")
+    return "\n".join(lines)
 
 
 def results_table(presets: Sequence[str]) -> str:
@@ -109,7 +81,7 @@ def _tests_any(rows: dict[str, dict[str, str]], claims: list[Claim]) -> bool:
 
 def map_table(preset: str) -> str:
     """Which notebook holds which section, what it publishes and how long it took, as a Markdown table."""
-    made = provenance(preset)
+    made = provenance.read(preset)
     lines = ["| notebook | section | figures and tables | runtime |", "|---|---|---|---|"]
     for name, section in SECTIONS.items():
         entry = made.get(name, {})
@@ -145,7 +117,12 @@ def shown() -> list[str]:
 
 def generated(text: str, preset: str = PRESET) -> str:
     """The README's text with its generated blocks made anew. Raises `UserError` where a block's markers are missing."""
-    for name, make in (("results", lambda: results_table(shown() or [preset])), ("map", lambda: map_table(preset))):
+    blocks = {
+        "short": lambda: short_table(DECIDES),
+        "results": lambda: results_table(shown() or [preset]),
+        "map": lambda: map_table(preset),
+    }
+    for name, make in blocks.items():
         text = replace_block(text, name, make(), "README.md")
     return text
 
@@ -231,7 +208,7 @@ def _shown(stem: str, files: dict[str, str]) -> str:
 
 def _made_by(preset: str) -> str:
     """A line of the table of what made the numbers of a preset."""
-    made = provenance(preset)
+    made = provenance.read(preset)
 
     def each(key: str) -> str:
         return ", ".join(sorted({str(entry[key]) for entry in made.values() if entry.get(key)})) or "unknown"
