@@ -145,27 +145,18 @@ def _note(ax: Axes, value: float, text: str) -> None:
 
 
 def _dots(ax: Axes, rows: pd.DataFrame) -> None:
+    """A dot per arm and seed, an arm's seeds beside each other around its tick; smaller where they are many."""
     arms = style.arm_order(rows)
-    seeds = list(rows["seed"].unique())
+    many = rows["seed"].nunique() > 4
+    look = {"capsize": 0, "markersize": 3.5, "linewidth": 0.9} if many else {"capsize": 2.5, "markersize": 6}
     for place, arm in enumerate(arms):
-        for k, seed in enumerate(seeds):
-            found = rows[(rows["arm"] == arm) & (rows["seed"] == seed)]
-            if found.empty:  # arms may have fewer seeds than others
-                continue
-            row = found.iloc[0]
-            x = place + (k - (len(seeds) - 1) / 2) * 0.5 / max(1, len(seeds))
-            line = style.arm_line(arm)
-            reach = [[row["value"] - row["low"]], [row["high"] - row["value"]]]
-            ax.errorbar(
-                x,
-                row["value"],
-                reach,
-                fmt=line["marker"],
-                color=line["color"],
-                capsize=2.5,
-                markersize=6,
-                linewidth=1.4,
-            )
+        mine = rows[rows["arm"] == arm].sort_values("seed")
+        step = (0.7 if many else 0.5) / len(mine)
+        x = place + step * (np.arange(len(mine)) - (len(mine) - 1) / 2)
+        line = style.arm_line(arm)
+        reach = [mine["value"] - mine["low"], mine["high"] - mine["value"]]
+        style_of = {"fmt": line["marker"], "color": line["color"], "linestyle": "none", "linewidth": 1.4} | look
+        ax.errorbar(x, mine["value"], reach, **style_of)
     ax.set_xticks(range(len(arms)), [style.ARM_LABELS[arm] for arm in arms])
     ax.tick_params(axis="x", labelsize=8, labelrotation=90 if len(arms) > 5 else 0)
     ax.set_xlim(-0.6, len(arms) - 0.4)
