@@ -226,10 +226,11 @@ def test_a_network_beside_the_arms_is_published_by_its_group_where_that_is_asked
         published.network("smoke", "c", epochs=7)
 
 
-def test_no_network_beside_the_arms_is_in_two_groups_or_an_arm():
-    groups = graph.beside(load_preset("local"))
-    jobs = [job for group in groups.values() for job in group]
-    assert len(set(jobs)) == len(jobs) > 20 and not set(jobs) & set(graph.arms(load_preset("local")))
+def test_every_network_of_the_study_is_an_arm_or_in_one_group():
+    local = load_preset("local")
+    jobs = [job for group in graph.beside(local).values() for job in group]
+    assert len(set(jobs)) == len(jobs) > 20 and not set(jobs) & set(graph.arms(local))
+    assert {*jobs, *graph.arms(local), *graph.pretrained(local)} == {*graph.training_jobs(local)}
 
 
 def test_what_is_measured_is_what_was_stored(shelf):

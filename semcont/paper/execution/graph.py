@@ -112,7 +112,7 @@ def spaces(preset: Preset) -> list[Job]:
 
 
 def beside(preset: Preset) -> dict[str, list[Job]]:
-    """The networks beside the arms, less coloured digits, which train soon; each in the first group that needs it."""
+    """The networks beside the arms, by group; each in the first group that needs it."""
     groups = {
         "lengths": (training_lengths, lengths),
         "alphas": (alphas,),
@@ -121,6 +121,7 @@ def beside(preset: Preset) -> dict[str, list[Job]]:
         "tuning": (candidates, tuned),
         "frontier": (frontier,),
         "spaces": (spaces,),
+        "colours": (colours,),
     }
     known, found = set(arms(preset)), {}
     for name, needs in groups.items():
