@@ -95,6 +95,14 @@ def test_figure_and_words_name_the_cues_strength():
     assert "follows the photograph: base 99 %, c 1 %" in context.describe(cues)
 
 
+def test_dots_of_an_arms_seeds_lie_around_its_tick_however_many_others_have():
+    cues = _cues(base0=PHOTOGRAPH, base1=PHOTOGRAPH, base2=PHOTOGRAPH, c0=DIGIT)
+    first = plots.context_tests(cues).ravel()[0]
+    heights = [float(line.get_ydata()[0]) for line in first.lines if line.get_marker() not in ("", "None", "|")]
+    assert heights[:4] == pytest.approx([-0.2, 0, 0.2, 1])
+    plt.close("all")
+
+
 def test_without_known_context_the_ledger_is_told_why():
     made = context.evidence_of(pd.DataFrame())
     assert {"conflict_loss", "background_accuracy"} == set(made)

@@ -26,13 +26,12 @@ def context_tests(
     Dotted: the accuracy of guessing. Dashed, on the background alone: networks trained on nothing else, from
     `context.strength`.
     """
-    arms, seeds = style.arm_order(table), sorted(set(table["seed"]))
+    arms = style.arm_order(table)
     if ax is None:
         ax = style.panels(1, len(_PANELS), size=(1.95, 0.8 + 0.26 * len(arms)), sharey=True)[1]
     for panel, ((test, measure), title) in zip(np.ravel(ax), _PANELS.items(), strict=True):
         rows = table[(table["test"] == test) & (table["measure"] == measure)]
-        for row in rows.itertuples():
-            y = arms.index(row.arm) + 0.6 * ((seeds.index(row.seed) + 0.5) / len(seeds) - 0.5)
+        for row, y in zip(rows.itertuples(), style.stands(rows, arms, 0.6), strict=True):
             look = {"fmt": style.ARM_MARKERS[row.arm], "color": style.ARM_COLOURS[row.arm], "markersize": 4}
             panel.errorbar(row.value, y, xerr=[[row.value - row.low], [row.high - row.value]], elinewidth=1, **look)
         panel.axvline(0.1, color=style.MUTED, linewidth=1, linestyle=":", zorder=1)

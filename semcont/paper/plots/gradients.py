@@ -94,14 +94,13 @@ def smoothness(table: pd.DataFrame, ax: Sequence[Axes] | None = None) -> np.ndar
     arms = style.arm_order(table)
     if ax is None:
         ax = style.panels(1, 4, size=(2.05, max(2.2, 0.8 + 0.35 * len(arms))), sharey=True)[1]
-    seeds = sorted(set(table["seed"]))
+    seeds = table["seed"].nunique()
     for panel, (measure, (title, unit)) in zip(np.ravel(ax), _PANELS.items(), strict=True):
         scale = "raw" if measure == "pixel_share" else "relative"
         part = table[(table["measure"] == measure) & (table["scale"] == scale)]
-        for row in part.itertuples():
-            y = arms.index(row.arm) + min(0.8, 0.25 * len(seeds)) * ((seeds.index(row.seed) + 0.5) / len(seeds) - 0.5)
+        for row, y in zip(part.itertuples(), style.stands(part, arms, min(0.8, 0.25 * seeds)), strict=True):
             look = {"fmt": style.ARM_MARKERS[row.arm], "color": style.ARM_COLOURS[row.arm]}
-            look |= {"markersize": 3, "alpha": 0.7} if len(seeds) > 3 else {}
+            look |= {"markersize": 3, "alpha": 0.7} if seeds > 3 else {}
             error = [[row.value - row.low], [row.high - row.value]]
             panel.errorbar(row.value, y, xerr=error, elinewidth=1.3, capsize=2, **look)
         panel.set(title=title, xlabel=unit, xlim=(0, 1.1 * part["high"].max()), ylim=(len(arms) - 0.5, -0.5))

@@ -149,14 +149,12 @@ def _dots(ax: Axes, rows: pd.DataFrame) -> None:
     arms = style.arm_order(rows)
     many = rows["seed"].nunique() > 4
     look = {"capsize": 0, "markersize": 3.5, "linewidth": 0.9} if many else {"capsize": 2.5, "markersize": 6}
-    for place, arm in enumerate(arms):
-        mine = rows[rows["arm"] == arm].sort_values("seed")
-        step = (0.7 if many else 0.5) / len(mine)
-        x = place + step * (np.arange(len(mine)) - (len(mine) - 1) / 2)
+    for arm in arms:
+        mine = rows[rows["arm"] == arm]
         line = style.arm_line(arm)
         reach = [mine["value"] - mine["low"], mine["high"] - mine["value"]]
-        style_of = {"fmt": line["marker"], "color": line["color"], "linestyle": "none", "linewidth": 1.4} | look
-        ax.errorbar(x, mine["value"], reach, **style_of)
+        drawn = {"fmt": line["marker"], "color": line["color"], "linestyle": "none", "linewidth": 1.4} | look
+        ax.errorbar(style.stands(mine, arms, 0.7 if many else 0.5), mine["value"], reach, **drawn)
     ax.set_xticks(range(len(arms)), [style.ARM_LABELS[arm] for arm in arms])
     ax.tick_params(axis="x", labelsize=8, labelrotation=90 if len(arms) > 5 else 0)
     ax.set_xlim(-0.6, len(arms) - 0.4)

@@ -89,6 +89,12 @@ def axes_or_new(ax: Axes | None, size: tuple[float, float] = (4.2, 3.0)) -> Axes
     return plt.subplots(figsize=size)[1] if ax is None else ax
 
 
+def stands(table: pd.DataFrame, arms: Sequence[str], room: float) -> pd.Series:
+    """Where the dot of each row stands: an arm's seeds beside each other around its place in `arms`, within `room`."""
+    seeds = table.groupby("arm")["seed"]
+    return table["arm"].map(list(arms).index) + room * ((seeds.rank("dense") - 0.5) / seeds.transform("nunique") - 0.5)
+
+
 def chance_line(ax: Axes, chance: float, label: str = "chance") -> None:
     """A dotted horizontal line at the accuracy of guessing, labelled at its right end."""
     ax.axhline(chance, color=MUTED, linewidth=1, linestyle=":", zorder=1)
