@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from ... import datasets
 from .. import bias, colour_length, fairness, paths, runs, variants
 from ..presets import Preset, changed, differing, load_preset
-from ..publishing import sidebyside
+from ..publishing import provenance, sidebyside
 from ..strict import SettingsError, nearest
 from . import dependencies
 
@@ -192,6 +192,7 @@ def make_plan(name: str) -> dict[str, Any]:
     settings = Path(name).resolve() if is_file else paths.resource(f"presets/{name}.yaml")
     notebooks = _notebooks(preset)
     jobs = {job.name: job for notebook in notebooks for job in training_jobs(preset, notebook.stem)}
+    places = _places([notebook.stem for notebook in notebooks], preset)
     return {
         "preset": preset.name,
         "argument": str(settings) if is_file else name,
@@ -200,8 +201,21 @@ def make_plan(name: str) -> dict[str, Any]:
         "train": {name: _train(preset, job) for name, job in jobs.items()},
         "report_inputs": _relative(*_report_files()),
         "train_inputs": _relative(settings, *dependencies.closure(dependencies.PACKAGE / "paper" / "runs.py")),
-        "notebooks": {notebook.stem: _notebook(preset, notebook, settings) for notebook in notebooks},
+        "notebooks": {
+            notebook.stem: _notebook(preset, notebook, settings) | {"priority": places[notebook.stem]}
+            for notebook in notebooks
+        },
     }
+
+
+def _places(notebooks: list[str], preset: Preset) -> dict[str, int]:
+    """Priorities above every training's, so that a notebook runs as soon as its networks are there; the longest first.
+
+    How long each takes is what it took when its published files were made.
+    """
+    took = {name: entry["runtime_s"] for name, entry in provenance.read(preset.name).items()}
+    trainings = max((passes(preset, job) for job in training_jobs(preset)), default=0)
+    return {name: trainings + 1 + round(took.get(name, 0)) for name in notebooks}
 
 
 def _notebooks(preset: Preset) -> list[Path]:
