@@ -41,7 +41,7 @@ class Lengths:
     epochs: tuple[int, ...] = ()  # at least five to see a curve; none: no such trainings
     arms: tuple[str, ...] = ("base", "c", "adv", "adv+c")
     seeds: int = 3  # of each; 0: planned, and none trained yet
-    doubled: tuple[str, ...] = ()  # further arms, as long as the arms train and twice that: levelled off? No curve
+    doubled: tuple[str, ...] = ()  # arms also as long as they train elsewhere and twice that: levelled off?
     tolerance: float = (
         1.0  # percentage points: levelled off where the last doubling changes validation accuracy by less
     )
@@ -51,8 +51,6 @@ class Lengths:
         at_least(self, 0, "seeds")
         if any(epochs < 1 for epochs in self.epochs) or len(set(self.epochs)) != len(self.epochs):
             raise ValueError(f"epochs must be distinct numbers of at least 1, not {list(self.epochs)}")
-        if both := set(self.arms) & set(self.doubled):
-            raise ValueError(f"doubled names {', '.join(sorted(both))}, which arms has at every length")
         if not self.tolerance > 0:
             raise ValueError(f"tolerance must be above 0 points, not {self.tolerance!r}")
 

@@ -179,6 +179,8 @@ class Preset:
     fairness: Fairness = field(default_factory=Fairness)
     few_arms: tuple[str, ...] = ()  # arms that get fewer seeds than the others
     few_seeds: int | None = None
+    long_arms: tuple[str, ...] = ()  # arms that train for longer than `training.epochs`
+    long_epochs: int | None = None
     controls: Controls = field(default_factory=Controls)
     lengths: Lengths = field(default_factory=Lengths)
     frontier: Frontier = field(default_factory=Frontier)
@@ -216,10 +218,18 @@ class Preset:
         if not set(self.few_arms) <= set(self.arms) or bool(self.few_arms) != (self.few_seeds is not None):
             raise ValueError(f"few_arms {list(self.few_arms)} must be arms of the preset, and go with few_seeds")
         _between("few_seeds", self.few_seeds or 1, 1, self.seeds)
+        if not set(self.long_arms) <= set(self.arms) or bool(self.long_arms) != (self.long_epochs is not None):
+            raise ValueError(f"long_arms {list(self.long_arms)} must be arms of the preset, and go with long_epochs")
+        if self.long_epochs is not None:
+            _between("long_epochs", self.long_epochs, self.training.epochs)
 
     def seeds_of(self, arm: str) -> int:
         """How many networks of an arm are trained: `few_seeds` of those in `few_arms`, else `seeds`."""
         return self.few_seeds if arm in self.few_arms and self.few_seeds else self.seeds
+
+    def epochs_of(self, arm: str) -> int:
+        """How long an arm trains: `long_epochs` for those in `long_arms`, else `training.epochs`."""
+        return self.long_epochs if arm in self.long_arms and self.long_epochs else self.training.epochs
 
     def reads(self, notebook: str) -> bool:
         """Whether a notebook is among those that make sense under this preset."""
@@ -262,18 +272,22 @@ def changeable() -> dict[str, tuple[str, str]]:
     }
 
 
-def differing(preset: Preset, changes: dict[str, Any]) -> dict[str, Any]:
-    """Those of `changes` that are not the preset's own values already, so that a network has one name in the graph."""
-    place = changeable()
+def differing(preset: Preset, arm: str, changes: dict[str, Any]) -> dict[str, Any]:
+    """Those of `changes` that are not the arm's own values already, so that a network has one name in the graph."""
+    place, preset = changeable(), changed(preset, {}, arm)
     has = lambda name: getattr(getattr(preset, place[name][0]), place[name][1])  # noqa: E731
     return {name: value for name, value in changes.items() if has(name) != value}
 
 
-def changed(preset: Preset, changes: dict[str, Any]) -> Preset:
-    """The preset with `changes` to what training uses. Raises `SettingsError` naming a bad one and the nearest."""
+def changed(preset: Preset, changes: dict[str, Any], arm: str | None = None) -> Preset:
+    """The preset with `changes` to what training uses; with `arm`, as long as that arm trains, unless they say.
+
+    Raises `SettingsError` naming a bad one and the nearest.
+    """
     known = changeable()
+    own = {"epochs": preset.epochs_of(arm)} if arm in preset.long_arms else {}
     values: dict[str, dict[str, Any]] = {}
-    for name, value in changes.items():
+    for name, value in (own | changes).items():
         if name not in known:
             raise SettingsError(f"unknown change {name!r}{nearest(name, known)}")
         group, key = known[name]

@@ -209,7 +209,7 @@ def settings(preset: Preset) -> str:
     steps = f"{a.steps} PGD {'step' if a.steps == 1 else 'steps'} of {a.step_size:g}/255 within {a.eps:g}/255"
     return (
         f"`adv` and `adv+c` were trained against **{steps}** (the paper: ten of 2/255), for "
-        f"{in_epochs(preset.training.epochs)} in batches of {preset.training.batch_size}. Every arm is measured under "
+        f"{in_epochs(preset.epochs_of('adv'))} in batches of {preset.training.batch_size}. Every arm is measured under "
         f"{e.steps} steps of {e.step_size:g}/255 within {e.eps:g}/255, from one random start, judged at the last step."
     )
 

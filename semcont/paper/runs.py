@@ -133,7 +133,7 @@ def _resolved(preset: Preset, arm: str, seed: int, changes: dict) -> tuple[Prese
     start = changes.pop("start", None)
     if start is not None and not isinstance(start, Run):
         raise SettingsError(f"start must be a run, not {start!r}")
-    preset = changed(preset, changes)
+    preset = changed(preset, changes, arm)
     if losses.ARMS[arm].weight and weight_of(preset, arm) == 0 and not preset.constraint.forward_both:
         arm = losses.plain_arm(arm)
     return preset, arm, changes, start

@@ -146,10 +146,12 @@ def reading(order: pd.DataFrame) -> pd.DataFrame:
 
 
 def curves(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows on test images of the arms that have the most lengths; the others (`lengths.doubled`) make no curve."""
+    """The rows on test images of the arms that have more lengths than two, those of `lengths.doubled` alone; all arms
+    where none has.
+    """
     test = table[table["split"] == "test"]
     lengths = test.groupby("arm")["epochs"].transform("nunique")
-    return test[lengths == lengths.max()]
+    return test[lengths >= min(3, lengths.max())]
 
 
 def turns(order: pd.DataFrame) -> pd.DataFrame:

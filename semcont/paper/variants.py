@@ -39,7 +39,7 @@ def ablations(preset: Preset) -> list[Variant]:
     own, found = preset.controls, []
     for arm in own.ablated if own.seeds else ():
         for name in own.ablations:
-            same = plan(changed(preset, ABLATIONS[name]), arm, 0) == plan(preset, arm, 0)
+            same = plan(changed(preset, ABLATIONS[name], arm), arm, 0) == plan(changed(preset, {}, arm), arm, 0)
             if not same and not (name == TERM_ZERO and losses.ARMS[arm].b > 0):
                 found.append(Variant(f"{arm}, {name}", arm, ABLATIONS[name], own.seeds))
     return found
@@ -51,10 +51,11 @@ TERM_ZERO = "term zero"
 
 def lengths(preset: Preset) -> list[Variant]:
     """The arms of `preset.lengths` at each length in epochs, each with the whole schedule; `doubled` at two."""
-    own, usual = preset.lengths, preset.training.epochs
+    own = preset.lengths
     trained_so = [(arm, n) for arm in own.arms for n in own.epochs]
-    trained_so += [(arm, n) for arm in own.doubled for n in (usual, 2 * usual)]
-    return [Variant(f"{arm}, {n} epochs", arm, {"epochs": n}, own.seeds) for arm, n in trained_so if own.seeds]
+    trained_so += [(arm, k * preset.epochs_of(arm)) for arm in own.doubled for k in (1, 2)]
+    each = dict.fromkeys(trained_so) if own.seeds else ()
+    return [Variant(f"{arm}, {n} epochs", arm, {"epochs": n}, own.seeds) for arm, n in each]
 
 
 def contexts(preset: Preset) -> list[Variant]:

@@ -88,7 +88,7 @@ def of_preset(preset: Preset) -> Cost:
     """The cost of every network that a preset's notebooks read."""
     costs = []
     for job in graph.training_jobs(preset):
-        own = changed(preset, dict(job.changes))
+        own = changed(preset, dict(job.changes), job.arm)
         costs.append(graph.images(own) * own.training.epochs * of_arm(own, job.arm, _counted(own.model, shape(own))))
     trained = [cost for cost in costs if cost]
     forward = _counted(preset.model, shape(preset)).forward

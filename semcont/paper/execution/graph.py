@@ -100,7 +100,7 @@ def tuned(preset: Preset) -> list[Job]:
 
 def _jobs(preset: Preset, wanted: list[variants.Variant]) -> list[Job]:
     """Each variant on each of its seeds, named by what differs from the preset alone."""
-    named = [(v, tuple(differing(preset, v.changes).items())) for v in wanted]
+    named = [(v, tuple(differing(preset, v.arm, v.changes).items())) for v in wanted]
     return [Job(v.arm, (v.first or 0) + k, changes) for v, changes in named for k in range(v.seeds)]
 
 
@@ -164,7 +164,7 @@ def training_jobs(preset: Preset, notebook: str | None = None) -> list[Job]:
 
 def passes(preset: Preset, job: Job) -> int:
     """Forward passes of the training: its length beside the others', so that the longest start first."""
-    own = changed(preset, dict(job.changes))
+    own = changed(preset, dict(job.changes), job.arm)
     return images(own) * own.training.epochs * sum(copies_and_steps(own, job.arm))
 
 

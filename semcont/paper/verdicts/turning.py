@@ -39,7 +39,7 @@ def levelled(preset: Preset) -> dict[str, dict[str, bool]]:
     for notebook in ("02_training", "08_fairness"):
         for row in results_of(preset.name, notebook).get("levelled") or []:
             mine = told.setdefault(row.get("data", ARMS), {})
-            mine[row["arm"]] = mine.get(row["arm"], True) and _is_level(row, preset.training.epochs)
+            mine[row["arm"]] = mine.get(row["arm"], True) and _is_level(row, preset.epochs_of(row["arm"]))
     return told
 
 
