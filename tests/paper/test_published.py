@@ -215,7 +215,8 @@ def test_a_network_beside_the_arms_is_published_by_its_group_where_that_is_asked
     assert published.publish_beside(SMOKE) == [run.folder.name]
     page = (paths.checkpoints() / "smoke" / "alphas" / "README.md").read_text(encoding="utf-8")
     clean, attacked = (f"{100 * value:.1f}" for value in table["accuracy"])
-    assert f"| {run.folder.name} | {' '.join(job.words)} | {clean} | {attacked} |  |" in page
+    assert f"| {run.folder.name} | {' '.join(job.words)} | {clean} | {attacked} | " in page
+    assert "| differs in | clean | PGD | minutes |" in page  # no network of the group has a worst case
     shelf("second")
     monkeypatch.setattr(runs, "_train", lambda *_: pytest.fail("trained again"))
     assert trained(SMOKE, job.arm, job.seed, **dict(job.changes)).record == run.record

@@ -43,12 +43,18 @@ def card(folder: Path, preset: Preset) -> str:
 
 
 def table(title: str, networks: list[tuple[Path, str]]) -> str:
-    """One card for many runs: each one's folder, and what it differs in from the preset."""
+    """One card for many runs: each one's folder, and what it differs in from the preset.
+
+    A column of accuracies that has not one is left out.
+    """
     heads = ["run", "differs in", "clean", "PGD", "worst case", "minutes", "at commit"]
     rows = [[folder.name, differs, *_short(folder), *_spent(folder)] for folder, differs in networks]
-    lines = [heads, ["---"] * len(heads), *rows]
-    told = "Accuracies in percent, measured on that very file, on test images; minutes of training on one machine."
-    return "\n".join([f"# {title}", "", told, "", *(f"| {' | '.join(line)} |" for line in lines), ""])
+    filled = [any(column) for column in zip(*rows, strict=True)]
+    lines = [[cell for cell, kept in zip(line, filled, strict=True) if kept] for line in [heads, *rows]]
+    lines.insert(1, ["---"] * sum(filled))
+    told = "Accuracies in percent, measured on that very file, on test images; " if any(filled[2:5]) else ""
+    told += "minutes of training on one machine."
+    return "\n".join([f"# {title}", "", told[0].upper() + told[1:], "", *(f"| {' | '.join(line)} |" for line in lines), ""])
 
 
 def _short(folder: Path) -> list[str]:
