@@ -52,9 +52,10 @@ def table(title: str, networks: list[tuple[Path, str]]) -> str:
     filled = [any(column) for column in zip(*rows, strict=True)]
     lines = [[cell for cell, kept in zip(line, filled, strict=True) if kept] for line in [heads, *rows]]
     lines.insert(1, ["---"] * sum(filled))
-    told = "Accuracies in percent, measured on that very file, on test images; " if any(filled[2:5]) else ""
-    told += "minutes of training on one machine."
-    return "\n".join([f"# {title}", "", told[0].upper() + told[1:], "", *(f"| {' | '.join(line)} |" for line in lines), ""])
+    told = "Minutes of training on one machine."
+    if any(filled[2:5]):
+        told = f"Accuracies in percent, measured on that very file, on test images. {told}"
+    return "\n".join([f"# {title}", "", told, "", *(f"| {' | '.join(line)} |" for line in lines), ""])
 
 
 def _short(folder: Path) -> list[str]:
