@@ -11,11 +11,15 @@ from typing import Any, NamedTuple
 from ... import datasets
 from .. import bias, colour_length, fairness, paths, runs, variants
 from ..presets import Preset, changed, differing, load_preset
-from ..publishing import provenance, sidebyside
+from ..publishing import sidebyside
 from ..strict import SettingsError, nearest
 from . import dependencies
 
 CLAIMS = "09_claims"  # reads the other notebooks' records
+
+LONGEST = ("06_interpretability", "07_transfer", "03_continuity", "05_robustness")
+"""The notebooks that measure longest, by figures/<preset>/provenance.json. Not read from there: the plan of a preset
+would change with its own results."""
 
 
 class Job(NamedTuple):
@@ -209,13 +213,10 @@ def make_plan(name: str) -> dict[str, Any]:
 
 
 def _places(notebooks: list[str], preset: Preset) -> dict[str, int]:
-    """Priorities above every training's, so that a notebook runs as soon as its networks are there; the longest first.
-
-    How long each takes is what it took when its published files were made.
-    """
-    took = {name: entry["runtime_s"] for name, entry in provenance.read(preset.name).items()}
+    """Priorities above every training's: a notebook runs as soon as its networks are there, those in `LONGEST` first."""
     trainings = max((passes(preset, job) for job in training_jobs(preset)), default=0)
-    return {name: trainings + 1 + round(took.get(name, 0)) for name in notebooks}
+    early = {name: len(LONGEST) - place for place, name in enumerate(LONGEST)}
+    return {name: trainings + 1 + early.get(name, 0) for name in notebooks}
 
 
 def _notebooks(preset: Preset) -> list[Path]:
