@@ -213,7 +213,7 @@ def make_plan(name: str) -> dict[str, Any]:
 
 
 def _places(notebooks: list[str], preset: Preset) -> dict[str, int]:
-    """Priorities above every training's: a notebook runs as soon as its networks are there, those in `LONGEST` first."""
+    """Priorities above every training's: a notebook runs once its networks are there, those of `LONGEST` first."""
     trainings = max((passes(preset, job) for job in training_jobs(preset)), default=0)
     early = {name: len(LONGEST) - place for place, name in enumerate(LONGEST)}
     return {name: trainings + 1 + early.get(name, 0) for name in notebooks}
