@@ -220,8 +220,9 @@ class Preset:
         _between("few_seeds", self.few_seeds or 1, 1, self.seeds)
         if not set(self.long_arms) <= set(self.arms) or bool(self.long_arms) != (self.long_epochs is not None):
             raise ValueError(f"long_arms {list(self.long_arms)} must be arms of the preset, and go with long_epochs")
-        if self.long_epochs is not None:
-            _between("long_epochs", self.long_epochs, self.training.epochs)
+        _between("long_epochs", self.long_epochs or 0, 0)
+        if both := set(self.lengths.arms) & set(self.lengths.doubled) - set(self.long_arms):
+            raise ValueError(f"lengths.doubled names {', '.join(sorted(both))}, which lengths.arms has at every length")
 
     def seeds_of(self, arm: str) -> int:
         """How many networks of an arm are trained: `few_seeds` of those in `few_arms`, else `seeds`."""
@@ -229,7 +230,7 @@ class Preset:
 
     def epochs_of(self, arm: str) -> int:
         """How long an arm trains: `long_epochs` for those in `long_arms`, else `training.epochs`."""
-        return self.long_epochs if arm in self.long_arms and self.long_epochs else self.training.epochs
+        return self.long_epochs if arm in self.long_arms else self.training.epochs
 
     def reads(self, notebook: str) -> bool:
         """Whether a notebook is among those that make sense under this preset."""
@@ -274,25 +275,27 @@ def changeable() -> dict[str, tuple[str, str]]:
 
 def differing(preset: Preset, arm: str, changes: dict[str, Any]) -> dict[str, Any]:
     """Those of `changes` that are not the arm's own values already, so that a network has one name in the graph."""
-    place, preset = changeable(), changed(preset, {}, arm)
-    has = lambda name: getattr(getattr(preset, place[name][0]), place[name][1])  # noqa: E731
-    return {name: value for name, value in changes.items() if has(name) != value}
+    place = changeable()
+    own = {name: getattr(getattr(preset, place[name][0]), place[name][1]) for name in changes}
+    own |= {"epochs": preset.epochs_of(arm)}
+    return {name: value for name, value in changes.items() if own[name] != value}
 
 
-def changed(preset: Preset, changes: dict[str, Any], arm: str | None = None) -> Preset:
-    """The preset with `changes` to what training uses; with `arm`, as long as that arm trains, unless they say.
+def changed(preset: Preset, changes: dict[str, Any]) -> Preset:
+    """The preset with `changes` to what training uses; a length is every arm's.
 
     Raises `SettingsError` naming a bad one and the nearest.
     """
     known = changeable()
-    own = {"epochs": preset.epochs_of(arm)} if arm in preset.long_arms else {}
     values: dict[str, dict[str, Any]] = {}
-    for name, value in (own | changes).items():
+    for name, value in changes.items():
         if name not in known:
             raise SettingsError(f"unknown change {name!r}{nearest(name, known)}")
         group, key = known[name]
         kind = get_type_hints(_GROUPS[group])[key]
         values.setdefault(group, {})[key] = convert(kind, value, "changes", name)
+    if preset.long_arms and "epochs" in changes:
+        preset = replace(preset, long_epochs=values["training"]["epochs"])
     try:
         return replace(preset, **{group: replace(getattr(preset, group), **new) for group, new in values.items()})
     except SettingsError:

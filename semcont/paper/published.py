@@ -35,7 +35,7 @@ def network(preset: str, arm: str, seed: int = 0, **changes: Any) -> nn.Module:
     """
     from safetensors.torch import load_file
 
-    settings = changed(load_preset(preset), changes, arm)
+    settings = changed(load_preset(preset), changes)
     wanted = runs.plan(settings, arm, seed) | {"start": None}
     for folder in sorted((paths.checkpoints() / settings.name).glob(f"**/{arm}-s{seed}-*/")):
         record = store.read_json(folder / RECORD, "check the folder out again")

@@ -5,7 +5,7 @@ A run is named by what determines its weights: training settings, arm, seed, cha
 """
 
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from .. import datasets, distributed, losses, models, training
 from . import devices, monitoring, paths, run_files, shelf, store, weights
 from .images import source_of, split_of
 from .measurements import Measurement
-from .presets import Preset, changed
+from .presets import Preset, Training, changed
 from .run_files import RECORD
 from .strict import SettingsError, nearest
 
@@ -116,7 +116,7 @@ def _named(preset: Preset, arm: str, seed: int, start: Run | None) -> tuple[Any,
     """A run's training data (None for no epochs), the settings that determine it, its key, its folder."""
     if preset.training.refit and "full" not in datasets.splits(preset.data.name):
         raise SettingsError(f"training.refit: {preset.data.name} has no split 'full'; set it to false")
-    data = source_of(preset, "full" if preset.training.refit else "train") if preset.training.epochs else None
+    data = source_of(preset, "full" if preset.training.refit else "train") if preset.epochs_of(arm) else None
     settings = plan(preset, arm, seed) | {"start": start.key if start else None}
     settings["fingerprint"] = data.fingerprint if data else None
     if weights.given(preset.model) and start is None:
@@ -133,7 +133,7 @@ def _resolved(preset: Preset, arm: str, seed: int, changes: dict) -> tuple[Prese
     start = changes.pop("start", None)
     if start is not None and not isinstance(start, Run):
         raise SettingsError(f"start must be a run, not {start!r}")
-    preset = changed(preset, changes, arm)
+    preset = changed(preset, changes)
     if losses.ARMS[arm].weight and weight_of(preset, arm) == 0 and not preset.constraint.forward_both:
         arm = losses.plain_arm(arm)
     return preset, arm, changes, start
@@ -147,7 +147,7 @@ def plan(preset: Preset, arm: str, seed: int) -> dict[str, Any]:
     used |= {"distance"} if kind.weight and kind.distance == losses.CONSTRAINTS["l2"] else set()
     used |= {"two_pass"} if kind.perturbation != "none" else set()
     used |= {"photometric": {"level", "use_hue", "hue_level"}, "gaussian": {"sigma"}}.get(kind.perturbation, set())
-    training_settings = {k: v for k, v in _settings(preset.training).items() if k not in _HOW}
+    training_settings = {k: v for k, v in _settings(_recipe(preset, arm)).items() if k not in _HOW}
     return {
         "recipe": training.RECIPE,
         "arm": arm,
@@ -158,6 +158,11 @@ def plan(preset: Preset, arm: str, seed: int) -> dict[str, Any]:
         "constraint": {name: constraint[name] for name in sorted(used & set(constraint))},
         "attack": _settings(preset.attack) if kind.perturbation == "pgd" else None,
     }
+
+
+def _recipe(preset: Preset, arm: str) -> Training:
+    """How an arm is trained: the preset's way, for as long as that arm is."""
+    return replace(preset.training, epochs=preset.epochs_of(arm))
 
 
 def _settings(group) -> dict[str, Any]:
@@ -200,7 +205,7 @@ def _train(preset, arm, seed, data, settings, folder, device, start) -> None:
     spent = resume.pop("seconds") if resume else 0.0
     if world.first:
         store.write_json(folder / run_files.SETTINGS, settings)
-    with _progress(arm, seed, preset.training.epochs, resume["epoch"] if resume else 0, world.first) as bar:
+    with _progress(arm, seed, preset.epochs_of(arm), resume["epoch"] if resume else 0, world.first) as bar:
 
         def on_epoch(state: dict) -> None:
             if world.first:
@@ -212,7 +217,7 @@ def _train(preset, arm, seed, data, settings, folder, device, start) -> None:
             network,
             data,
             objective_of(preset, arm, network),
-            preset.training,
+            _recipe(preset, arm),
             seed=seed,
             resume=resume,
             on_epoch=on_epoch,

@@ -39,7 +39,7 @@ def ablations(preset: Preset) -> list[Variant]:
     own, found = preset.controls, []
     for arm in own.ablated if own.seeds else ():
         for name in own.ablations:
-            same = plan(changed(preset, ABLATIONS[name], arm), arm, 0) == plan(changed(preset, {}, arm), arm, 0)
+            same = plan(changed(preset, ABLATIONS[name]), arm, 0) == plan(preset, arm, 0)
             if not same and not (name == TERM_ZERO and losses.ARMS[arm].b > 0):
                 found.append(Variant(f"{arm}, {name}", arm, ABLATIONS[name], own.seeds))
     return found

@@ -50,6 +50,14 @@ def test_alpha_zero_is_the_plain_arm_and_shares_its_run(empty_store):
     assert not _same(_weights(control), _weights(trained(SMOKE, "base", 0)))  # x' moved BatchNorm's statistics
 
 
+def test_an_arm_that_trains_for_longer_does_so_and_leaves_the_others_alone(empty_store):
+    usual = SMOKE.training.epochs
+    longer = replace(SMOKE, long_arms=("c",), long_epochs=2 * usual)
+    run = trained(longer, "c", 0)
+    assert len(run.history) == 2 * usual and run.folder == runs.folder_of(SMOKE, "c", 0, epochs=2 * usual)
+    assert runs.folder_of(run.preset, "base", 0) == runs.folder_of(SMOKE, "base", 0)  # as another arm's target
+
+
 def test_seed_change_data_and_recipe_are_in_the_key(empty_store, monkeypatch):
     keys = {
         trained(SMOKE, "base", 0).key,

@@ -94,6 +94,8 @@ def test_what_would_be_the_plain_arm_is_not_trained_again():
     twice = 2 * SMOKE.training.epochs
     jobs = [(job.arm, job.change) for job in graph.training_lengths(preset)]
     assert jobs == [("base", "epochs=4"), ("base", "epochs=8"), ("aug", "plain"), ("aug", f"epochs={twice}")]
+    with pytest.raises(ValueError, match="doubled names base"):
+        replace(SMOKE, lengths=Lengths(arms=("base",), doubled=("base", "aug")))
     with pytest.raises(ValueError, match=r"lengths.doubled: unknown arm 'augc'"):
         replace(SMOKE, lengths=Lengths(doubled=("augc",)))
     assert differing(preset, "c", {"epochs": SMOKE.training.epochs, "alpha": 2.0}) == {"alpha": 2.0}
@@ -102,8 +104,8 @@ def test_what_would_be_the_plain_arm_is_not_trained_again():
 def test_an_arm_that_trains_for_longer_is_itself_at_that_length_and_another_network_at_the_others():
     usual = SMOKE.training.epochs
     preset = replace(SMOKE, long_arms=("adv",), long_epochs=2 * usual)
-    assert changed(preset, {}, "adv").training.epochs == 2 * usual and changed(preset, {}, "c") == preset
-    assert changed(preset, {"epochs": usual}, "adv").training.epochs == usual
+    assert preset.epochs_of("adv") == 2 * usual and preset.epochs_of("c") == usual
+    assert {changed(preset, {"epochs": 4 * usual}).epochs_of(arm) for arm in ("adv", "c")} == {4 * usual}
     preset = replace(
         preset, lengths=Lengths(epochs=(usual, 2 * usual), arms=("base", "adv"), doubled=("adv",), seeds=1)
     )
@@ -114,7 +116,7 @@ def test_an_arm_that_trains_for_longer_is_itself_at_that_length_and_another_netw
     assert runs.folder_of(preset, "c", 0) == runs.folder_of(SMOKE, "c", 0)
     plain, short = graph.Job("adv", 0), graph.Job("adv", 0, (("epochs", usual),))
     assert graph.passes(preset, plain) == 2 * graph.passes(preset, short)
-    for wrong in ({"long_epochs": usual - 1}, {"long_epochs": None}, {"long_arms": ("trades",)}):
+    for wrong in ({"long_epochs": -1}, {"long_epochs": None}, {"long_arms": ("trades",)}):
         with pytest.raises(ValueError, match="long_"):
             replace(preset, **wrong)
 

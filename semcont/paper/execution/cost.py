@@ -88,8 +88,9 @@ def of_preset(preset: Preset) -> Cost:
     """The cost of every network that a preset's notebooks read."""
     costs = []
     for job in graph.training_jobs(preset):
-        own = changed(preset, dict(job.changes), job.arm)
-        costs.append(graph.images(own) * own.training.epochs * of_arm(own, job.arm, _counted(own.model, shape(own))))
+        own = changed(preset, dict(job.changes))
+        one = of_arm(own, job.arm, _counted(own.model, shape(own)))
+        costs.append(graph.images(own) * own.epochs_of(job.arm) * one)
     trained = [cost for cost in costs if cost]
     forward = _counted(preset.model, shape(preset)).forward
     return Cost(preset, forward, len(trained), max(trained, default=0.0), sum(trained))

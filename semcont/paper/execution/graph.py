@@ -168,8 +168,8 @@ def training_jobs(preset: Preset, notebook: str | None = None) -> list[Job]:
 
 def passes(preset: Preset, job: Job) -> int:
     """Forward passes of the training: its length beside the others', so that the longest start first."""
-    own = changed(preset, dict(job.changes), job.arm)
-    return images(own) * own.training.epochs * sum(copies_and_steps(own, job.arm))
+    own = changed(preset, dict(job.changes))
+    return images(own) * own.epochs_of(job.arm) * sum(copies_and_steps(own, job.arm))
 
 
 def images(preset: Preset) -> int:
@@ -196,27 +196,26 @@ def make_plan(name: str) -> dict[str, Any]:
     settings = Path(name).resolve() if is_file else paths.resource(f"presets/{name}.yaml")
     notebooks = _notebooks(preset)
     jobs = {job.name: job for notebook in notebooks for job in training_jobs(preset, notebook.stem)}
-    places = _places([notebook.stem for notebook in notebooks], preset)
+    train = {name: _train(preset, job) for name, job in jobs.items()}
+    first = 1 + max((job["priority"] for job in train.values()), default=0)  # a notebook before any further training
     return {
         "preset": preset.name,
         "argument": str(settings) if is_file else name,
         "reports": _relative(paths.reports(preset.name))[0],
         "threads": preset.threads,
-        "train": {name: _train(preset, job) for name, job in jobs.items()},
+        "train": train,
         "report_inputs": _relative(*_report_files()),
         "train_inputs": _relative(settings, *dependencies.closure(dependencies.PACKAGE / "paper" / "runs.py")),
         "notebooks": {
-            notebook.stem: _notebook(preset, notebook, settings) | {"priority": places[notebook.stem]}
+            notebook.stem: _notebook(preset, notebook, settings) | {"priority": first + _early(notebook.stem)}
             for notebook in notebooks
         },
     }
 
 
-def _places(notebooks: list[str], preset: Preset) -> dict[str, int]:
-    """Priorities above every training's: a notebook runs once its networks are there, those of `LONGEST` first."""
-    trainings = max((passes(preset, job) for job in training_jobs(preset)), default=0)
-    early = {name: len(LONGEST) - place for place, name in enumerate(LONGEST)}
-    return {name: trainings + 1 + early.get(name, 0) for name in notebooks}
+def _early(notebook: str) -> int:
+    """How far a notebook comes before others that are ready, too."""
+    return len(LONGEST) - LONGEST.index(notebook) if notebook in LONGEST else 0
 
 
 def _notebooks(preset: Preset) -> list[Path]:

@@ -45,10 +45,9 @@ def short_table(preset: str) -> str:
     for claim in load_claims():
         if claim.primary and claim.id in rows:
             row = rows[claim.id]
-            verdict, ours, interval = compact.cell(row)
-            numbers = "<br>".join(filter(None, [ours, interval.replace("; ", "<br>")]))
+            verdict, _, numbers = _cell(row).partition("<br>")
             because = row["reason"].replace("; ", "<br>")
-            lines.append(f"| {claim.claim} (§ {claim.section}) | **{verdict}** | {numbers} | {because} |")
+            lines.append(f"| {claim.claim} (§ {claim.section}) | {verdict} | {numbers} | {because} |")
     return "\n".join(lines)
 
 
