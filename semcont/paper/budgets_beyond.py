@@ -42,6 +42,7 @@ class Lengths:
     arms: tuple[str, ...] = ("base", "c", "adv", "adv+c")
     seeds: int = 3  # of each; 0: planned, and none trained yet
     doubled: tuple[str, ...] = ()  # arms also as long as they train elsewhere and twice that: levelled off?
+    halved: tuple[str, ...] = ()  # arms also as long as they train elsewhere and half that, which asks less time
     tolerance: float = (
         1.0  # percentage points: levelled off where the last doubling changes validation accuracy by less
     )

@@ -189,7 +189,8 @@ class Preset:
 
     def __post_init__(self) -> None:
         named = {"arms": self.arms, "lengths.arms": self.lengths.arms, "frontier.arms": self.frontier.arms}
-        named |= {"lengths.doubled": self.lengths.doubled, "controls.ablated": self.controls.ablated}
+        named |= {"lengths.doubled": self.lengths.doubled, "lengths.halved": self.lengths.halved}
+        named |= {"controls.ablated": self.controls.ablated}
         for key, arms in named.items():
             for arm in arms:
                 if arm not in losses.ARMS:
@@ -221,8 +222,13 @@ class Preset:
         if not set(self.long_arms) <= set(self.arms) or bool(self.long_arms) != (self.long_epochs is not None):
             raise ValueError(f"long_arms {list(self.long_arms)} must be arms of the preset, and go with long_epochs")
         _between("long_epochs", self.long_epochs or 0, 0)
-        if both := set(self.lengths.arms) & set(self.lengths.doubled) - set(self.long_arms):
-            raise ValueError(f"lengths.doubled names {', '.join(sorted(both))}, which lengths.arms has at every length")
+        for key in ("doubled", "halved"):
+            both = set(self.lengths.arms) & set(getattr(self.lengths, key)) - set(self.long_arms)
+            if both:
+                names = ", ".join(sorted(both))
+                raise ValueError(f"lengths.{key} names {names}, which lengths.arms has at every length")
+        if odd := [arm for arm in self.lengths.halved if self.epochs_of(arm) % 2]:
+            raise ValueError(f"lengths.halved names {', '.join(odd)}, whose {self.epochs_of(odd[0])} epochs are odd")
 
     def seeds_of(self, arm: str) -> int:
         """How many networks of an arm are trained: `few_seeds` of those in `few_arms`, else `seeds`."""

@@ -146,8 +146,8 @@ def reading(order: pd.DataFrame) -> pd.DataFrame:
 
 
 def curves(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows on test images of the arms that have more lengths than two, those of `lengths.doubled` alone; all arms
-    where none has.
+    """The rows on test images of the arms that have more lengths than two, those of `doubled` and `halved` alone; all
+    arms where none has.
     """
     test = table[table["split"] == "test"]
     lengths = test.groupby("arm")["epochs"].transform("nunique")

@@ -50,10 +50,11 @@ TERM_ZERO = "term zero"
 
 
 def lengths(preset: Preset) -> list[Variant]:
-    """The arms of `preset.lengths` at each length in epochs, each with the whole schedule; `doubled` at two."""
+    """The arms of `preset.lengths` at each length in epochs, each with its schedule; `doubled` and `halved` at two."""
     own = preset.lengths
     trained_so = [(arm, n) for arm in own.arms for n in own.epochs]
     trained_so += [(arm, k * preset.epochs_of(arm)) for arm in own.doubled for k in (1, 2)]
+    trained_so += [(arm, preset.epochs_of(arm) // k) for arm in own.halved for k in (2, 1)]
     each = dict.fromkeys(trained_so) if own.seeds else ()
     return [Variant(f"{arm}, {n} epochs", arm, {"epochs": n}, own.seeds) for arm, n in each]
 

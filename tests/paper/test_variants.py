@@ -96,6 +96,8 @@ def test_what_would_be_the_plain_arm_is_not_trained_again():
     assert jobs == [("base", "epochs=4"), ("base", "epochs=8"), ("aug", "plain"), ("aug", f"epochs={twice}")]
     with pytest.raises(ValueError, match="doubled names base"):
         replace(SMOKE, lengths=Lengths(arms=("base",), doubled=("base", "aug")))
+    with pytest.raises(ValueError, match="halved names base"):
+        replace(SMOKE, lengths=Lengths(arms=("base",), halved=("base", "aug")))
     with pytest.raises(ValueError, match=r"lengths.doubled: unknown arm 'augc'"):
         replace(SMOKE, lengths=Lengths(doubled=("augc",)))
     assert differing(preset, "c", {"epochs": SMOKE.training.epochs, "alpha": 2.0}) == {"alpha": 2.0}
@@ -119,6 +121,16 @@ def test_an_arm_that_trains_for_longer_is_itself_at_that_length_and_another_netw
     for wrong in ({"long_epochs": -1}, {"long_epochs": None}, {"long_arms": ("trades",)}):
         with pytest.raises(ValueError, match="long_"):
             replace(preset, **wrong)
+
+
+def test_an_arm_may_be_asked_at_half_its_length_instead_of_twice():
+    usual = SMOKE.training.epochs
+    preset = replace(SMOKE, arms=("base", "madry"), long_arms=("madry",), long_epochs=2 * usual)
+    preset = replace(preset, lengths=Lengths(arms=("base",), halved=("madry",), seeds=1))
+    jobs = [(job.arm, job.change) for job in graph.training_lengths(preset)]
+    assert jobs == [("madry", f"epochs={usual}"), ("madry", "plain")]
+    with pytest.raises(ValueError, match="halved names madry, whose 3 epochs are odd"):
+        replace(preset, long_epochs=3)
 
 
 def test_the_frontiers_attack_reaches_as_far_as_its_radius():
