@@ -16,32 +16,42 @@ _PANELS = {
     ("conflict", "follows"): "Follows photograph",
     ("background", "accuracy"): "Background alone",
 }
+_GUESSING = 0.1  # ten digits
 
 
 def context_tests(
     table: pd.DataFrame, strength: pd.DataFrame | None = None, ax: Sequence[Axes] | None = None
 ) -> np.ndarray:
-    """A panel per test set, a row per arm, a dot with its interval per seed; `table` is what `features.cues` returns.
+    """A panel per test set, a row per arm; `table` is what `features.cues` returns.
 
-    Dotted: the accuracy of guessing. Dashed, on the background alone: networks trained on nothing else, from
-    `context.strength`.
+    An arm's seeds are dots around its row with their mean, a single run has its interval. Dotted: the accuracy of
+    guessing, in the panels that come near it. Dashed, on the background alone: networks trained on nothing else, from
+    `context.strength`. The first three panels share one axis.
     """
     arms = style.arm_order(table)
     if ax is None:
-        ax = style.panels(1, len(_PANELS), size=(1.95, 0.8 + 0.26 * len(arms)), sharey=True)[1]
-    for panel, ((test, measure), title) in zip(np.ravel(ax), _PANELS.items(), strict=True):
+        ax = style.panels(1, len(_PANELS), size=(1.95, 0.9 + 0.26 * len(arms)), sharey=True)[1]
+    panels = list(np.ravel(ax))
+    for panel, ((test, measure), title) in zip(panels, _PANELS.items(), strict=True):
         rows = table[(table["test"] == test) & (table["measure"] == measure)]
-        for row, y in zip(rows.itertuples(), style.stands(rows, arms, 0.6), strict=True):
-            look = {"fmt": style.ARM_MARKERS[row.arm], "color": style.ARM_COLOURS[row.arm], "markersize": 4}
-            panel.errorbar(row.value, y, xerr=[[row.value - row.low], [row.high - row.value]], elinewidth=1, **look)
-        panel.axvline(0.1, color=style.MUTED, linewidth=1, linestyle=":", zorder=1)
+        for y, arm in enumerate(arms):
+            look = {"color": style.ARM_COLOURS[arm], "marker": style.ARM_MARKERS[arm]}
+            style.seeds_and_mean(panel, rows[rows["arm"] == arm], y, "value", room=0.6, **look)
         panel.set(title=title, ylim=(len(arms) - 0.5, -0.5))
         panel.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
-        panel.xaxis.set_major_locator(MaxNLocator(4))
+        panel.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
         panel.grid(axis="y", visible=False)
+    low, high = zip(*(panel.get_xlim() for panel in panels[:3]), strict=True)
+    for panel in panels[:3]:
+        panel.set_xlim(min(low), max(high))
+    for panel in panels:
+        if panel.get_xlim()[0] < 1.5 * _GUESSING:
+            panel.axvline(_GUESSING, color=style.MUTED, linewidth=1, linestyle=":", zorder=1)
+    key = [*style.seeds_key(table), style.entry("guessing", marker="", linestyle=":", linewidth=1)]
     if strength is not None and len(strength):
-        np.ravel(ax)[-1].axvline(
-            strength["value"].mean(), color="#444444", linewidth=1, linestyle=(0, (4, 2)), zorder=1
-        )
-    np.ravel(ax)[0].set_yticks(range(len(arms)), [style.ARM_LABELS[arm] for arm in arms])
+        line = {"color": "#444444", "linewidth": 1, "linestyle": (0, (4, 2))}
+        panels[-1].axvline(strength["value"].mean(), **line, zorder=1)
+        key.append(style.entry("trained on the photographs alone", marker="", **line))
+    panels[0].set_yticks(range(len(arms)), [style.ARM_LABELS[arm] for arm in arms])
+    style.key_below(panels[0].figure, key)
     return ax

@@ -31,6 +31,7 @@ def continuity_levels(table: pd.DataFrame, ax: Sequence[Axes] | None = None) -> 
     first = np.ravel(ax)[0]
     first.figure.supylabel(_AXIS[value], fontsize=9)
     style.legend_above(first.figure, first)
+    style.key_below(first.figure, style.bands_key(table))
     return ax
 
 
@@ -46,7 +47,8 @@ def alpha_trade_off(table: pd.DataFrame, ax: Sequence[Axes] | None = None) -> np
         rows = over_seeds(table[table["measure"] == measure].sort_values("alpha"), ["alpha"])
         x = [_place(alpha, alphas) for alpha in rows["alpha"]]
         error = [rows["value"] - rows["low"], rows["high"] - rows["value"]]
-        panel.errorbar(x, rows["value"], error, capsize=2.5, elinewidth=1, **style.arm_line("c"))
+        line = style.arm_line("c", rows["seeds"].min())
+        panel.errorbar(x, rows["value"], error, capsize=2.5, elinewidth=1, **line)
         panel.set(xlabel="α, weight of the constraint", xticks=x, xticklabels=[f"{alpha:g}" for alpha in rows["alpha"]])
         if alphas[0] == 0 and len(alphas) > 1:
             _break(panel, (x[0] + x[1]) / 2)
@@ -62,6 +64,7 @@ def alpha_trade_off(table: pd.DataFrame, ax: Sequence[Axes] | None = None) -> np
     left.set(title="Accuracy", ylabel="accuracy, test images")
     left.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
     right.set(title="Distance score at level 1", ylabel="DS, sum of four (log scale)", yscale="log")
+    style.key_below(left.figure, style.bands_key(table, bars=True))
     return ax
 
 

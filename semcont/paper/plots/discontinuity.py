@@ -92,7 +92,12 @@ def discontinuity_rates(table: pd.DataFrame, ax: Sequence[Axes] | None = None, o
             rows = over_seeds(table[(table["perturbation"] == name) & (table["measure"] == measure)], ["level"], "rate")
             colour = _COLOURS[name]
             panel.fill_between(rows["level"], rows["low"], rows["high"], color=colour, alpha=0.16, linewidth=0)
-            panel.plot(rows["level"], rows["value"], color=colour, marker=_MARKERS[name], label=name)
+            look = {
+                "color": colour,
+                "marker": _MARKERS[name],
+                "markerfacecolor": style.face(colour, rows["seeds"].max()),
+            }
+            panel.plot(rows["level"], rows["value"], **look, label=name)
         panel.set(title=title, xticks=range(1, 5), xlabel="level of Table 1")
     left, middle, _ = np.ravel(ax)
     if others:
@@ -101,6 +106,7 @@ def discontinuity_rates(table: pd.DataFrame, ax: Sequence[Axes] | None = None, o
     left.set(ylabel="share of test images", ylim=(-0.02, 1.06))
     left.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     style.legend_above(left.figure, left)
+    style.key_below(left.figure, style.bands_key(table))
     return ax
 
 
@@ -141,7 +147,8 @@ def neighbour_ranks(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
         rows = rows.set_index("embedding").loc[embeddings]
         y = np.arange(len(rows)) + 0.17 * (place - 1.5)
         error = [rows["value"] - rows["low"], rows["high"] - rows["value"]]
-        look = {"fmt": _MARKERS[name], "color": _COLOURS[name], "elinewidth": 1.2, "label": name}
+        filled = {"markerfacecolor": style.face(_COLOURS[name], rows["seeds"].max())}
+        look = {"fmt": _MARKERS[name], "color": _COLOURS[name], "elinewidth": 1.2, "label": name} | filled
         ax.errorbar(rows["value"], y, xerr=error, **look)
     chance = table["chance"].mean()
     for x, text in ((2.5, "mean of the\nfour nearest"), (chance, "random\norder")):
@@ -158,4 +165,5 @@ def neighbour_ranks(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.set_xlabel("mean rank among the original's neighbours (1 = nearest; log scale)")
     ax.grid(axis="y", visible=False)
     style.legend_above(ax.figure, ax)
+    style.key_below(ax.figure, style.bands_key(table, bars=True))
     return ax

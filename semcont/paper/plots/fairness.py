@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import hsv_to_rgb
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from . import style
@@ -61,9 +60,10 @@ def colour_grounds(table: pd.DataFrame, gaps: pd.DataFrame, ax: np.ndarray | Non
     for y, network in enumerate(networks):
         for ground, shift in (("red", -0.12), ("blue", 0.12)):
             look = {"color": _GROUNDS[ground], "marker": "s" if ground == "red" else "o"}
-            _mark(left, y + shift, rows[(*network, ground)], "accuracy", **look)
+            style.seeds_and_mean(left, rows[(*network, ground)], y + shift, "accuracy", **look)
         arm = network[0]
-        _mark(right, y, own[network], "gap", color=style.ARM_COLOURS[arm], marker=style.ARM_MARKERS[arm])
+        look = {"color": style.ARM_COLOURS[arm], "marker": style.ARM_MARKERS[arm]}
+        style.seeds_and_mean(right, own[network], y, "gap", **look)
     right.axvline(0, color=style.MUTED, linewidth=1, linestyle=":", zorder=1)
     left.set_yticks(range(len(networks)), [_label(*network) for network in networks])
     left.set(title="Accuracy", xlabel=f"accuracy (chance: {table['chance'].iloc[0] * 100:.0f} %)")
@@ -74,19 +74,12 @@ def colour_grounds(table: pd.DataFrame, gaps: pd.DataFrame, ax: np.ndarray | Non
         panel.grid(False, axis="y")
         panel.tick_params(axis="y", length=0)
     marks = [
-        Line2D([], [], marker=marker, linestyle="", color=_GROUNDS[ground], label=f"on {ground}, {part} in training")
+        style.entry(f"on {ground}, {part} in training", marker, color=_GROUNDS[ground])
         for ground, marker, part in (("red", "s", "common"), ("blue", "o", "rare"))
     ]
     left.figure.legend(handles=marks, loc="outside upper center", ncols=2)
+    style.key_below(left.figure, style.seeds_key(table))
     return ax
-
-
-def _mark(ax: Axes, y: float, rows: pd.DataFrame, value: str, *, color: str, marker: str) -> None:
-    if len(rows) == 1:
-        ax.plot([rows["low"].iloc[0], rows["high"].iloc[0]], [y, y], color=color, linewidth=1.2, zorder=2)
-    else:
-        ax.scatter(rows[value], [y] * len(rows), s=11, color=color, alpha=0.45, linewidths=0, zorder=2)
-    ax.plot(rows[value].mean(), y, marker=marker, markersize=5, color=color, zorder=3)
 
 
 def _label(arm: str, variant: str) -> str:

@@ -30,6 +30,10 @@ def frontier_plane(table: pd.DataFrame, ax: Sequence[Axes] | None = None) -> np.
             axis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
     first = np.ravel(ax)[0]
     style.legend_above(first.figure, first)
+    seeds = table.groupby("arm")["seed"].nunique()
+    key = [style.entry(style.MEAN), style.entry("a seed", markersize=3, alpha=0.5)] if seeds.max() > 1 else []
+    single = [style.entry("single run", markerfacecolor="white")] if seeds.min() < 2 else []
+    style.key_below(first.figure, [*key, *single])
     return ax
 
 
@@ -37,7 +41,7 @@ def _family(ax: Axes, rows: pd.DataFrame, arm: str) -> None:
     """One arm's settings: dots, means, and at each mean the setting in words."""
     means = rows.groupby("variant", sort=False)[["clean", "robust"]].mean()
     means = means.loc[sorted(means.index, key=_setting)]
-    line = style.arm_line(arm)
+    line = style.arm_line(arm, rows.groupby("variant")["seed"].nunique().max())
     ax.plot(rows["clean"], rows["robust"], ".", color=line["color"], alpha=0.4, markersize=4)
     ax.plot(means["clean"], means["robust"], **(line | {"markersize": 6}), zorder=3)
     for variant, mean in means.iterrows():

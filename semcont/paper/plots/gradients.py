@@ -86,6 +86,8 @@ def training_curves(table: pd.DataFrame, ax: Sequence[Axes] | None = None) -> np
         panel.set_axis_off()
     first = np.ravel(ax)[0]
     style.legend_above(first.figure, first)
+    if (table.groupby("arm")["seed"].nunique() > 1).any():  # a single run has a line and no band
+        style.key_below(first.figure, [style.bands_key(table)[0]])
     return ax
 
 
@@ -101,6 +103,7 @@ def smoothness(table: pd.DataFrame, ax: Sequence[Axes] | None = None) -> np.ndar
         for row, y in zip(part.itertuples(), style.stands(part, arms, min(0.8, 0.25 * seeds)), strict=True):
             look = {"fmt": style.ARM_MARKERS[row.arm], "color": style.ARM_COLOURS[row.arm]}
             look |= {"markersize": 3, "alpha": 0.7} if seeds > 3 else {}
+            look["markerfacecolor"] = style.face(look["color"], (part["arm"] == row.arm).sum())
             error = [[row.value - row.low], [row.high - row.value]]
             panel.errorbar(row.value, y, xerr=error, elinewidth=1.3, capsize=2, **look)
         panel.set(title=title, xlabel=unit, xlim=(0, 1.1 * part["high"].max()), ylim=(len(arms) - 0.5, -0.5))
@@ -108,7 +111,9 @@ def smoothness(table: pd.DataFrame, ax: Sequence[Axes] | None = None) -> np.ndar
         panel.grid(axis="y", visible=False)
         if measure == "pixel_share":
             panel.xaxis.set_major_formatter(PercentFormatter(1, decimals=1))
-    np.ravel(ax)[0].set_yticks(range(len(arms)), [style.ARM_LABELS[arm] for arm in arms])
+    first = np.ravel(ax)[0]
+    first.set_yticks(range(len(arms)), [style.ARM_LABELS[arm] for arm in arms])
+    style.key_below(first.figure, style.networks_key(table))
     return ax
 
 

@@ -114,6 +114,8 @@ def attribution_focus(table: pd.DataFrame, axes: np.ndarray | None = None) -> np
             ax.set_ylabel("roughness")
             ax.margins(y=0.12)
     _align([ax for ax, (_, measure) in zip(axes, panels, strict=True) if measure == "energy"])
+    if len(axes):
+        style.key_below(axes[0].figure, style.networks_key(table[table["weights"] == "trained"]))
     return axes
 
 
@@ -141,7 +143,7 @@ def _align(energies: list[Axes]) -> None:
 
 def _note(ax: Axes, value: float, text: str) -> None:
     """The name of a horizontal line, at its left end."""
-    ax.annotate(text, (-0.55, value), xytext=(0, 2), textcoords="offset points", fontsize=7.5, color=style.MUTED)
+    ax.annotate(text, (-0.55, value), xytext=(4, 2), textcoords="offset points", fontsize=7.5, color=style.MUTED)
 
 
 def _dots(ax: Axes, rows: pd.DataFrame) -> None:
@@ -154,6 +156,7 @@ def _dots(ax: Axes, rows: pd.DataFrame) -> None:
         line = style.arm_line(arm)
         reach = [mine["value"] - mine["low"], mine["high"] - mine["value"]]
         drawn = {"fmt": line["marker"], "color": line["color"], "linestyle": "none", "linewidth": 1.4} | look
+        drawn["markerfacecolor"] = style.face(line["color"], len(mine))
         ax.errorbar(style.stands(mine, arms, 0.7 if many else 0.5), mine["value"], reach, **drawn)
     ax.set_xticks(range(len(arms)), [style.ARM_LABELS[arm] for arm in arms])
     ax.tick_params(axis="x", labelsize=8, labelrotation=90 if len(arms) > 5 else 0)

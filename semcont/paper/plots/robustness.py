@@ -1,5 +1,7 @@
 """Figures of section 4.4."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -8,16 +10,14 @@ from . import style
 
 
 def eps_curve(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Accuracy under attack over the radius, a line per arm with its interval as a band (over seeds: their means).
+    """Accuracy under attack over the radius, a line per arm: its seeds as dots and their mean, or one's interval.
 
     `table` is what `robustness.by_eps` returns. Radii are set at equal distances, 0 among them.
     """
     ax = style.axes_or_new(ax, (5.4, 3.3))
     radii = sorted(table["eps"].unique())
     for arm in style.arm_order(table):
-        rows = table[table["arm"] == arm].groupby("eps")[["accuracy", "low", "high"]].mean().loc[radii]
-        ax.plot(range(len(radii)), rows["accuracy"], **style.arm_line(arm), clip_on=False, zorder=3)
-        style.band(ax, range(len(radii)), rows["low"], rows["high"], arm)
+        _seeds_and_line(ax, table[table["arm"] == arm].set_index("eps"), radii, range(len(radii)), arm)
     chance = table["chance"].iloc[0]
     style.chance_line(ax, chance, "")
     ax.annotate("chance", (-0.1, chance), xytext=(0, 2), textcoords="offset points", fontsize=7.5, color=style.MUTED)
@@ -28,7 +28,20 @@ def eps_curve(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     beside = len(style.arm_order(table)) > 4  # inside, a long legend would hide the lines
     place = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)} if beside else {"loc": "lower left"}
     ax.legend(**({"bbox_to_anchor": (0.01, 0.15)} | place), handlelength=2.6)
+    style.key_below(ax.figure, style.seeds_key(table))
     return ax
+
+
+def _seeds_and_line(ax: Axes, rows: pd.DataFrame, levels: Sequence, at: Sequence[float], arm: str) -> None:
+    """An arm's means over `levels`, the index of `rows`, drawn at `at`; a dot per seed, or a single run's interval."""
+    colour, seeds = style.ARM_COLOURS[arm], rows["seed"].nunique()
+    mean = rows.groupby(level=0)["accuracy"].mean().loc[levels]
+    ax.plot(at, mean, **style.arm_line(arm, seeds), clip_on=False, zorder=3)
+    if seeds > 1:
+        where = rows.index.map(dict(zip(levels, at, strict=True)))
+        ax.scatter(where, rows["accuracy"], color=colour, **style.SEED, clip_on=False, zorder=2)
+    else:
+        ax.vlines(at, rows.loc[levels, "low"], rows.loc[levels, "high"], color=colour, alpha=0.6, linewidth=1.2)
 
 
 def worst_case(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -42,28 +55,22 @@ def worst_case(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax = style.axes_or_new(ax, (1.6 + (1.0 if many else 0.75) * len(names), 3.3))
     apart = min(0.08, 0.6 / len(arms))
     for place, arm in enumerate(arms):
-        rows = table[table["arm"] == arm]
-        mean = rows.groupby("attack")["accuracy"].mean().loc[names]
         at = [k + apart * (place - (len(arms) - 1) / 2) for k in range(len(names))]  # side by side, not one on another
-        ax.plot(at, mean, **style.arm_line(arm), clip_on=False, zorder=3)
-        if rows["seed"].nunique() > 1:
-            where = rows["attack"].map(dict(zip(names, at, strict=True)))
-            ax.scatter(where, rows["accuracy"], s=6, color=style.ARM_COLOURS[arm], alpha=0.5, linewidths=0, zorder=2)
-        else:
-            bounds = rows.set_index("attack").loc[names, ["low", "high"]]
-            ax.vlines(at, bounds["low"], bounds["high"], color=style.ARM_COLOURS[arm], alpha=0.5, linewidth=1)
+        _seeds_and_line(ax, table[table["arm"] == arm].set_index("attack"), names, at, arm)
     ax.set_xticks(range(len(names)), [name.replace(" ", "\n") for name in names])
     ax.set(ylabel="accuracy", ylim=(0, 1), xlim=(-0.5, len(names) - 0.5))
     ax.yaxis.set_major_formatter(lambda value, _: f"{value * 100:.0f} %")
     beside = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)}
     ax.legend(**(beside if many else {"loc": "upper right"}), handlelength=2.6)
+    style.key_below(ax.figure, style.seeds_key(table))
     return ax
 
 
-def eps_spaces(table: pd.DataFrame) -> np.ndarray:
-    """Accuracy over the radius in pixels and on normalised images, beside the paper's numbers (dotted, right ends).
+def eps_spaces(table: pd.DataFrame, printed: str = "CIFAR-100") -> np.ndarray:
+    """Accuracy over the radius in pixels and on normalised images, means over seeds, beside the paper's numbers.
 
-    `table` is that of `audit.grid.nearest` for one training; a ring marks the cell nearest to the paper's number.
+    `table` is that of `audit.grid.nearest` for one training. Where it has numbers of the paper, on the data `printed`,
+    an arm's is a dotted line in its colour, and a ring marks the cell nearest to it.
     """
     spaces = list(dict.fromkeys(table["space"]))
     fig, axes = style.panels(1, len(spaces), size=(3.9, 3.3), sharey=True)
@@ -71,22 +78,29 @@ def eps_spaces(table: pd.DataFrame) -> np.ndarray:
         inside = table[table["space"] == space]
         radii = sorted(inside["eps"].unique())
         for arm in style.arm_order(table):
-            rows = (
-                inside[inside["arm"] == arm]
-                .groupby("eps")
-                .agg({"accuracy": "mean", "paper": "first", "nearest": "any"})
-            )
-            rows = rows.loc[radii]
-            ax.plot(range(len(radii)), rows["accuracy"], **style.arm_line(arm), clip_on=False, zorder=3)
-            near = [k for k, marked in enumerate(rows["nearest"]) if marked]
-            ring = {"s": 110, "facecolors": "none", "edgecolors": style.ARM_COLOURS[arm], "linewidths": 1.4}
-            ax.scatter(near, rows["accuracy"].iloc[near], **ring, zorder=4)
-            if rows["paper"].notna().any():
-                ax.axhline(rows["paper"].iloc[0] / 100, color=style.ARM_COLOURS[arm], linewidth=1, linestyle=":")
+            rows = inside[inside["arm"] == arm].set_index("eps")
+            _seeds_and_line(ax, rows, radii, range(len(radii)), arm)
+            _nearest(ax, rows, radii, arm)
         ax.set_xticks(range(len(radii)), [f"{eps:g}" for eps in radii])
         unit = "pixels" if space == "pixels" else "normalised images"
         ax.set(xlabel=f"radius in 1/255 of {unit}", title=unit, ylim=(0, 1))
         ax.yaxis.set_major_formatter(lambda value, _: f"{value * 100:.0f} %")
     axes[0, 0].set_ylabel("accuracy")
     style.legend_above(fig, axes[0, 0])
+    key = style.seeds_key(table)
+    if table["paper"].notna().any():
+        words = f"the paper's number for the arm, on {printed}"
+        key.append(style.entry(words, marker="", linestyle=":", linewidth=1.2))
+        key.append(style.entry("the radius nearest to that number", markersize=9, markerfacecolor="none"))
+    style.key_below(fig, key)
     return axes
+
+
+def _nearest(ax: Axes, rows: pd.DataFrame, radii: Sequence[float], arm: str) -> None:
+    """The paper's number for an arm as a dotted line, and a ring around our mean at each radius marked as nearest."""
+    colour, found = style.ARM_COLOURS[arm], rows.groupby(level=0).agg({"accuracy": "mean", "nearest": "any"})
+    near = found[found["nearest"]]["accuracy"]
+    ring = {"s": 110, "facecolors": "none", "edgecolors": colour, "linewidths": 1.4, "zorder": 4}
+    ax.scatter([radii.index(eps) for eps in near.index], near, **ring)
+    if rows["paper"].notna().any():
+        ax.axhline(rows["paper"].iloc[0] / 100, color=colour, linewidth=1, linestyle=":")

@@ -1,6 +1,6 @@
 """Accuracy over the length of training."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -9,13 +9,16 @@ from matplotlib.ticker import NullFormatter, NullLocator, PercentFormatter
 
 from .. import training_length
 from . import style
-from .lines import over_seeds
+from .lines import arm_lines
 
 
-def training_lengths(table: pd.DataFrame, ax: Sequence[Axes] | None = None) -> np.ndarray:
+def training_lengths(
+    table: pd.DataFrame, own: Mapping[str, int] | None = None, ax: Sequence[Axes] | None = None
+) -> np.ndarray:
     """Test accuracy over the updates of a whole training, a panel per measure, a line per arm; band: the seeds' range.
 
     `table` is what `training_length.measures` returns. Every point is a training of its own, not an epoch of a longer.
+    `own` has the updates of each arm in the rest of the study: a ring marks that point of its line.
     """
     test = training_length.curves(table)
     measures = [name for name in training_length.MEASURES if name in set(test["measure"])]
@@ -23,10 +26,12 @@ def training_lengths(table: pd.DataFrame, ax: Sequence[Axes] | None = None) -> n
         ax = style.panels(1, len(measures), size=(3.1, 2.7), sharex=True)[1]
     for panel, measure in zip(np.ravel(ax), measures, strict=True):
         part = test[test["measure"] == measure]
+        arm_lines(panel, part, {updates: updates for updates in part["updates"]}, by="updates")
+        means = part.groupby(["arm", "updates"])["value"].mean()
         for arm in style.arm_order(part):
-            rows = over_seeds(part[part["arm"] == arm].sort_values("updates"), ["updates"])
-            style.band(panel, rows["updates"], rows["low"], rows["high"], arm)
-            panel.plot(rows["updates"], rows["value"], **style.arm_line(arm))
+            if (arm, (own or {}).get(arm)) in means.index:
+                ring = {"s": 95, "facecolors": "none", "edgecolors": style.ARM_COLOURS[arm], "linewidths": 1.4}
+                panel.scatter(own[arm], means[arm, own[arm]], **ring, zorder=4)
         ticks = sorted(set(part["updates"]))
         panel.set(title=training_length.MEASURES[measure][0], xscale="log", xlabel="updates")
         panel.xaxis.set_minor_locator(NullLocator())
@@ -35,4 +40,6 @@ def training_lengths(table: pd.DataFrame, ax: Sequence[Axes] | None = None) -> n
         panel.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
     first = np.ravel(ax)[0]
     style.legend_above(first.figure, first)
+    ring = [style.entry("the study's length", markersize=9, markerfacecolor="none")] if own else []
+    style.key_below(first.figure, [*style.bands_key(test), *ring])
     return ax
