@@ -43,16 +43,24 @@ def points(section) -> pd.DataFrame:
 
 
 def margin(point: tuple[float, float], rivals: np.ndarray) -> float:
-    """How far `point` (clean, robust) is from being matched by one of the `rivals` (r, 2) in both accuracies.
+    """How far `point` (clean, robust) is from being matched in both by one of the `rivals` (r, 2) or their mixtures.
 
-    min over rivals of max(clean - rival's, robust - rival's), the additive epsilon indicator of Zitzler et al. (2003).
-    Above 0: each rival is worse in one of the two by at least so much, so the point is on the frontier. Below 0: some
-    rival is better in both by so much. Raises `ValueError` where there is no rival.
+    min over q of max(clean - clean_q, robust - robust_q), the additive epsilon indicator of Zitzler et al. (2003), with
+    q anywhere in the convex hull of the rivals: whoever answers a share t of the images, drawn by lot, with one network
+    and the rest with another has the mean of their accuracies, weighted by t, without any training. The minimum lies on
+    a segment between two rivals, at an end or where both differences are equal. Above 0: each mixture is worse in one
+    of the two by at least so much, so the point is on the frontier. Below 0: some mixture is better in both by so much.
+    Raises `ValueError` where there is no rival.
     """
     rivals = np.asarray(rivals, dtype=np.float64)
     if len(rivals) == 0:
         raise ValueError("a margin needs at least one rival")
-    return float((np.asarray(point) - rivals).max(axis=1).min())
+    ahead = np.asarray(point, dtype=np.float64) - rivals  # (r, 2)
+    step = ahead[None] - ahead[:, None]  # (r, r, 2), from each rival to each
+    gap, slope = ahead[:, None, 0] - ahead[:, None, 1], step[..., 1] - step[..., 0]
+    equal = np.divide(gap, slope, out=np.zeros_like(slope), where=slope != 0)
+    shares = np.stack([np.zeros_like(equal), equal.clip(0, 1)])  # (2, r, r)
+    return float((ahead[None, :, None] + shares[..., None] * step).max(axis=-1).min())
 
 
 def by_seed(table: pd.DataFrame) -> pd.DataFrame:

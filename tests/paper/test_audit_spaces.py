@@ -101,7 +101,7 @@ def test_the_nearest_cell_and_the_one_that_fits_all_arms_are_marked():
     rows = [
         row for arm, cells in (("base", base), ("adv", adv), ("squeeze", squeeze)) for row in _cells(arm, "t", cells)
     ]
-    table = grid.nearest(pd.DataFrame(rows), numbers(2))
+    table = grid.nearest(pd.DataFrame(rows), numbers(2), "cifar100")
     marked = table[table["nearest"]].drop_duplicates(["arm", "space", "eps"])
     assert [tuple(r) for r in marked[["arm", "space", "eps"]].to_numpy()] == [
         ("base", "normalised", 8),
@@ -113,6 +113,24 @@ def test_the_nearest_cell_and_the_one_that_fits_all_arms_are_marked():
     told = grid.conclusion(table)
     assert "nearest at 8/255 of normalised images" in told and "`base` 11.0 % (paper: 9.34 %)" in told
     assert "squeeze" not in told
+
+
+def test_an_arm_counts_once_whatever_its_seeds():
+    """base is off by 1 at 2/255 and by 8 at 8/255; adv by 20 and by 8, on one seed where base has two."""
+    base = {("pixels", 2): 0.1034, ("pixels", 8): 0.1734}
+    adv = {("pixels", 2): 0.643, ("pixels", 8): 0.523}
+    table = pd.DataFrame(_cells("base", "t", base) + [row for row in _cells("adv", "t", adv) if row["seed"] == 0])
+    table = grid.nearest(table, numbers(2), "cifar100")
+    assert set(table[table["fits"]]["eps"]) == {8} and "8.5 percentage points off" in grid.conclusion(table)
+
+
+def test_cells_that_are_the_same_attack_are_both_named():
+    cells = {("pixels", 2): 0.0934 + 1e-13, ("pixels", 8): 0.0, ("normalised", 8): 0.0934, ("normalised", 2): 0.6}
+    table = grid.nearest(pd.DataFrame(_cells("base", "t", cells)), numbers(2), "cifar100")
+    told = grid.conclusion(table)
+    assert "nearest at 2/255 of pixels and, alike, at 8/255 of normalised images, 0.0 percentage points" in told
+    elsewhere = grid.nearest(pd.DataFrame(_cells("base", "t", cells)), numbers(2), "photodigits")
+    assert not elsewhere[["nearest", "fits"]].any(axis=None) and not grid.conclusion(elsewhere)
 
 
 def test_the_variants_of_training_are_those_of_the_preset(monkeypatch):

@@ -26,10 +26,11 @@ def _plane(**networks: list[tuple[float, float]]) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("point", "expected"),
     [
-        ((0.8, 0.3), 0.1),  # worse than (0.9, 0.2) in clean alone, and than (0.5, 0.5) in robust alone
+        ((0.8, 0.3), 0.1 / 7),  # each rival alone falls short by 0.1; two sevenths of the way between them do by less
         ((0.5, 0.5), 0.0),  # a rival's own place
+        ((0.7, 0.35), 0.0),  # halfway between the two
         ((0.4, 0.4), -0.1),  # (0.5, 0.5) is better in both, by a tenth
-        ((0.95, 0.6), 0.4),  # better than both in both; the nearer one falls short by 0.4 at most
+        ((0.95, 0.6), 0.25),  # better than both in both, and than their halves, (0.7, 0.35)
     ],
 )
 def test_the_margin_in_closed_form(point, expected):
@@ -43,6 +44,16 @@ def test_a_further_rival_can_only_lower_the_margin():
     assert (np.diff(found) <= 0).all()
     with pytest.raises(ValueError, match="rival"):
         frontier.margin((0.5, 0.5), np.empty((0, 2)))
+
+
+def test_no_mixture_of_the_rivals_is_overlooked():
+    """Against a search over many mixtures of all rivals at once, which can only find as much or less far off."""
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        rivals, point = rng.random((5, 2)), rng.random(2)
+        mixed = rng.dirichlet(np.full(5, 0.3), 20_000) @ rivals
+        found, searched = frontier.margin(tuple(point), rivals), (point - mixed).max(axis=1).min()
+        assert found <= searched + 1e-12 and searched - found < 0.01
 
 
 def test_margins_are_within_seeds():

@@ -6,7 +6,7 @@ cached, so an audit that is broken off goes on where it was. A row holds `alive`
 it survived: from these the worst case over all attacks is made.
 """
 
-from .whole import Audited, conduct, of_networks, of_variants, shared, worst
+from .whole import Audited, conduct, of_networks, of_variants, shared, survived, worst
 
 __all__ = [
     "Audited",
@@ -14,5 +14,6 @@ __all__ = [
     "of_networks",
     "of_variants",
     "shared",
+    "survived",
     "worst",
 ]

@@ -15,6 +15,8 @@ from ..runs import Run, trained
 from .attacks import row, tested
 
 SPACES = ("pixels", "normalised")
+_PRINTED = {"cifar100": "CIFAR-100", "imagenet": "ImageNet"}  # what the paper's Table 2 calls our data
+_UNITS = {"pixels": "pixels", "normalised": "normalised images"}
 AS_ARMS = "the arms"
 COLUMNS = ["arm", "seed", "training", "space", "eps", "accuracy", "n", "low", "high", "paper", "off", "nearest", "fits"]
 
@@ -38,40 +40,48 @@ def by_space(run, *, space: str, eps: list[float], steps: int, relative_step: fl
     return pd.DataFrame(rows)
 
 
-def nearest(table: pd.DataFrame, printed: pd.DataFrame, data: str = "CIFAR-100") -> pd.DataFrame:
+def nearest(table: pd.DataFrame, printed: pd.DataFrame, data: str) -> pd.DataFrame:
     """The table with the paper's accuracy under attack beside ours, and the cells that come nearest to it.
 
     Adds paper (percent) and off (percentage points, ours less the paper's, seeds averaged); `nearest` marks for each
     arm and training the cell nearest to the paper's number, `fits` the cell with the least mean distance over all arms
-    of a training. Radius 0 is no attack and is not marked.
+    of a training, each arm counting once. Of equals all are marked: a radius in pixels and one in normalised images can
+    be the same. Radius 0 is no attack and is not marked, and nothing is where the paper has no numbers on `data`, the
+    name of a data set here.
     """
-    theirs = printed[printed["data"] == data].set_index("arm")["adversarial"]
+    theirs = printed[printed["data"] == _PRINTED.get(data)].set_index("arm")["adversarial"]
     table = table.assign(paper=table["arm"].map(theirs))
     mean = 100 * table.groupby(["training", "arm", "space", "eps"])["accuracy"].transform("mean")
     table["off"] = mean - table["paper"]
     far = table["off"].abs().where(table["eps"] > 0)
-    table["nearest"] = far.notna() & (far == far.groupby([table["training"], table["arm"]]).transform("min"))
-    cell = far.groupby([table[name] for name in ("training", "space", "eps")]).transform("mean")
-    table["fits"] = cell.notna() & (cell == cell.groupby(table["training"]).transform("min"))
+    table["nearest"] = _least(far, [table["training"], table["arm"]])
+    cell = ["training", "space", "eps"]
+    each = table.assign(far=far).drop_duplicates([*cell, "arm"]).groupby(cell)["far"].mean()
+    table["fits"] = _least(table[cell].merge(each, on=cell, how="left")["far"].set_axis(table.index), table["training"])
     return table
 
 
+def _least(far: pd.Series, groups) -> pd.Series:
+    """Which values are the least of their group, but for what rounding differs in."""
+    return far.notna() & (far - far.groupby(groups).transform("min") < 1e-9)
+
+
 def conclusion(table: pd.DataFrame) -> str:
-    """Which cells come nearest to the paper's numbers, as Markdown, a line per training."""
+    """Which cells come nearest to the paper's numbers, as Markdown, a line per training; equals are all named."""
     lines = []
     for training, rows in table.groupby("training", sort=False):
         best = rows[rows["fits"]]
         if best.empty:
             continue
-        space, eps = best.iloc[0]["space"], best.iloc[0]["eps"]
-        best = best[(best["space"] == space) & (best["eps"] == eps)]
+        cells = best[["space", "eps"]].drop_duplicates()
+        places = [f"{cell.eps:g}/255 of {_UNITS[cell.space]}" for cell in cells.itertuples()]
+        best = best.merge(cells.head(1))
         told = ", ".join(
             f"`{arm}` {100 * mine['accuracy'].mean():.1f} % (paper: {mine['paper'].iloc[0]:.2f} %)"
             for arm, mine in best.dropna(subset=["paper"]).groupby("arm", sort=False)
         )
         distance = best.groupby("arm")["off"].first().abs().mean()
-        unit = "pixels" if space == "pixels" else "normalised images"
-        head = f"- *{training}*: nearest at {eps:g}/255 of {unit}"
+        head = f"- *{training}*: nearest at {' and, alike, at '.join(places)}"
         lines.append(f"{head}, {distance:.1f} percentage points off on average: {told}.")
     return "\n".join(lines)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -105,7 +106,7 @@ def _spaces(section, runs: list[Run]) -> pd.DataFrame:
         for space in grid.SPACES if mine else ():
             found = section.measured(grid.by_space, mine, space=space, images=own.audit.eps_images, **settings)
             tables.append(found.assign(space=space, training=training))
-    return grid.nearest(joined(tables), numbers(2))
+    return grid.nearest(joined(tables), numbers(2), section.preset.data.name)
 
 
 # --- one network ------------------------------------------------------------------------------------------------------
@@ -117,16 +118,21 @@ def worst(run, *, pgd: list[dict], chain: list[list], eps: float, effort: float)
 
     Columns: attacks (their number), clean (accuracy without an attack), accuracy, n, low, high, chance.
     """
-    tables = [measured(run, attacks.by_pgd, **settings) for settings in pgd]
-    if chain:
-        tables.append(measured(run, autoattack.by_part, chain=chain, eps=eps, effort=effort))
-    alive = flags.left(joined(tables))
+    alive = survived(run, pgd=pgd, chain=chain, eps=eps, effort=effort)
     x, y, groups = tested(run, len(alive))
     clean = predict(run.model(), x).argmax(1) == y
     about = {"attacks": len(pgd) + len(chain), "clean": clean.double().mean().item()}
     found = attacks.row(about, torch.from_numpy(alive), groups, 0.0)
     kept = {name: value for name, value in found.items() if name not in ("alive", "seconds")}
     return pd.DataFrame([kept | {"chance": 1 / len(run.record["classes"])}])
+
+
+def survived(run: Run, *, pgd: list[dict], chain: list[list], eps: float, effort: float) -> np.ndarray:
+    """Which of the audit's first test images survive all the attacks of `shared`, bool (images,)."""
+    tables = [measured(run, attacks.by_pgd, **settings) for settings in pgd]
+    if chain:
+        tables.append(measured(run, autoattack.by_part, chain=chain, eps=eps, effort=effort))
+    return flags.left(joined(tables))
 
 
 def shared(preset: Preset, images: int | None = None) -> dict[str, Any]:
