@@ -211,6 +211,7 @@ class Transfer:
     lr: float = 0.03  # peak of the fine-tune's schedule
     folds: int = 5  # of the faces; trained on one, tested on the others
     repeats: int = 2
+    doubled_seeds: int = 0  # networks per arm fine-tuned for twice as long: had that levelled off? 0: not tried
 
     def __post_init__(self) -> None:
         for target in self.targets:
@@ -219,6 +220,7 @@ class Transfer:
         if not self.targets or len(set(self.targets)) != len(self.targets):
             raise ValueError(f"targets must be distinct and at least one, not {list(self.targets)}")
         at_least(self, 1, "train", "test", "epochs", "faces_epochs", "repeats")
+        at_least(self, 0, "doubled_seeds")
         at_least(self, 2, "folds")
         if not self.lr > 0:
             raise ValueError(f"lr must be above 0, not {self.lr!r}")

@@ -5,10 +5,9 @@ They are not the arms as `lengths` trains them: other images, fewer of them, ano
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from . import bias, fairness, statistics
+from . import bias, doubling, fairness, statistics
 from .arrays import groups_of
 from .measurements import measurement
 from .presets import Preset
@@ -67,19 +66,8 @@ def measure(section) -> pd.DataFrame:
 
 
 def levelled(table: pd.DataFrame, tolerance: float) -> pd.DataFrame:
-    """Whether twice as long changes the accuracy by less than `tolerance` points, as a mean over seeds.
-
-    One row per data, variant and arm; further columns epochs (the section's length), seeds, change (points), levelled.
-    """
-    rows = []
-    names = ["data", "variant", "arm"]
-    for place, part in table.groupby(names, sort=False) if len(table) else ():
-        wide = part.pivot(index="seed", columns="epochs", values="accuracy")
-        usual, twice = sorted(wide)
-        change = float(100 * (wide[twice] - wide[usual]).mean())
-        about = dict(zip(names, place, strict=True)) | {"epochs": usual, "seeds": len(wide), "change": change}
-        rows.append(about | {"levelled": bool(abs(change) < tolerance)})
-    return pd.DataFrame(rows, columns=[*names, "epochs", "seeds", "change", "levelled"])
+    """`doubling.levelled` of `measure`: one row per data, variant and arm, change in points."""
+    return doubling.levelled(table, tolerance, ("data", "variant", "arm"))
 
 
 def conclusion(levels: pd.DataFrame, tolerance: float) -> str:
@@ -89,11 +77,4 @@ def conclusion(levels: pd.DataFrame, tolerance: float) -> str:
             "This preset trains none of these networks for longer (`fairness.doubled_seeds`), so nothing is said here."
         )
     label = levels["arm"].where(levels["variant"] == "", levels["arm"] + ", " + levels["variant"])
-    lines = []
-    for data, part in levels.assign(label=label).groupby("data", sort=False):
-        growing = ", ".join(f"`{row.label}` ({row.change:+.1f} points)" for row in part[~part["levelled"]].itertuples())
-        told = f"**not levelled off**: {growing}" if growing else f"**levelled off**, all {len(part)}"
-        lines.append(f"- {SHOWN[data]}: {told}.")
-    most = np.abs(levels["change"]).max()
-    said = f"Twice as long moves an accuracy by {most:.1f} points at most; from {tolerance:g} on it counts."
-    return "\n".join([*lines, "", said])
+    return doubling.told(levels.assign(label=label), tolerance, "data", SHOWN)

@@ -107,6 +107,11 @@ def _tuned(run: Run, target: str, data, epochs: int, lr: float, fresh: bool, who
         changes |= {"train": None if whole else len(data), "refit": whole, "epochs": epochs, "lr": lr}
         changes |= {"weights": "none"} if fresh else {"start": run}
         return trained(run.preset, "base", run.seed, device=run.device, **changes).model()
+    return fitted(run, data, epochs, lr, fresh)
+
+
+def fitted(run: Run, data: datasets.ImageSet, epochs: int, lr: float, fresh: bool = False) -> nn.Module:
+    """The run's network after all its weights went on training on `data`, under a fresh head; not kept in the store."""
     generator = training.generator_for(run.seed, "weights")
     network = (
         _untrained(run, len(data.classes))
@@ -203,27 +208,6 @@ def _methods(preset: Preset) -> Iterator[tuple[Measurement, dict[str, Any]]]:
         settings = budget(preset, target)
         yield finetune, settings
         yield probe, {name: value for name, value in settings.items() if name not in ("epochs", "lr")}
-
-
-@measurement(version=1)
-def held_out(
-    run: Run, *, target: str, epochs: int, lr: float, train: int, data_seed: int = 1, share: float = 1 / 3
-) -> pd.DataFrame:
-    """What `lr` is chosen by: accuracy after a fine-tune on a part of other images than Table 3's, on the rest of them.
-
-    The target is drawn with another data seed, and its test split is not looked at. Columns: target, lr, accuracy.
-    """
-    data = load_data(target, "train", seed=data_seed, n=train)
-    data = data if data.groups is not None else replace(data, groups=torch.arange(len(data)))
-    groups = data.groups.unique()
-    out = groups[torch.randperm(len(groups), generator=run.generator("held out"))[: round(share * len(groups))]]
-    inside = ~torch.isin(data.groups, out)
-    network = models.replace_head(run.model(), len(data.classes), training.generator_for(run.seed, "weights"))
-    recipe = replace(run.preset.training, epochs=epochs, lr=lr, augment="none")
-    training.fit(network, data.select(inside), losses.Objective("base"), recipe, seed=run.seed)
-    rest = data.select(~inside).to(run.device)
-    right = predict(network, rest).argmax(1) == rest.labels
-    return pd.DataFrame([{"target": target, "lr": lr, "accuracy": float(right.double().mean())}])
 
 
 def protocol(preset: Preset) -> str:
@@ -343,6 +327,6 @@ def describe(table: pd.DataFrame) -> str:
         told.append(f"{TARGETS[target]}: {'; '.join(each)}")
     return (
         f"Accuracy in percent on {_COUNTS.get(len(told), len(told))} targets, a panel each, a row per arm and one for "
-        "networks without a source; a filled mark for the full fine-tune, a hollow one for the linear probe, with 95 "
-        f"percent intervals. {'. '.join(told)}."
+        "networks without a source; a circle for the full fine-tune, a diamond for the linear probe; a dot per seed, "
+        f"or the 95 percent interval of a single run. {'. '.join(told)}."
     )

@@ -151,19 +151,6 @@ def test_more_training_on_the_target_helps(run):
     assert long > short + 0.1 and long > 0.4
 
 
-def test_the_rule_for_the_rate_looks_at_no_test_image(run, monkeypatch):
-    asked = []
-    load = datasets.load
-    monkeypatch.setattr(
-        transfer.datasets,
-        "load",
-        lambda name, split, **options: asked.append((split, options)) or load(name, split, **options),
-    )
-    found = transfer.held_out(run, target="textures", epochs=1, lr=0.05, train=60)
-    assert [split for split, _ in asked] == ["train"] and asked[0][1]["seed"] == 1
-    assert found["lr"].item() == 0.05 and 0 <= found["accuracy"].item() <= 1
-
-
 # --- sentences --------------------------------------------------------------------------------------------------------
 
 
