@@ -51,11 +51,12 @@ def show_spaces(section, found: Audited) -> None:
     table = found.spaces
     if table.empty:
         return
-    caption = "Accuracy in percent over the radius in 1/255; * marks the cell nearest to the paper's number for the arm"
+    caption = "Accuracy in percent over the radius in 1/255"
+    caption += "; * marks the cell nearest to the paper's number for the arm" if table["nearest"].any() else ""
     section.table("audit_eps", table[grid.COLUMNS], show=reading(table), caption=caption)
     own = table[table["training"] == grid.AS_ARMS]
     section.figure("s05_spaces", plots.eps_spaces(own), table=own[grid.COLUMNS], alt=describe_spaces(own))
-    section.conclude(grid.conclusion(table))
+    section.conclude(grid.conclusion(table) or "The paper has no numbers on these data that a cell could be near to.")
 
 
 def worst_evidence(found: Audited, short: pd.DataFrame, tuned: pd.DataFrame | None = None) -> dict:
@@ -104,6 +105,16 @@ def reading(table: pd.DataFrame) -> pd.DataFrame:
     return text.unstack(["space", "eps"])
 
 
+def raised(found: Audited, short: pd.DataFrame) -> pd.DataFrame:
+    """Over how many networks of each arm a check raised its flag, of the full audit's checks, else of the `short`
+    one's: columns arm, check, raised, networks. Checks that raised none are left out.
+    """
+    checks = found.checks if len(found.checks) else short
+    each = checks.groupby(["arm", "check"], sort=False)["raised"]
+    counted = each.agg(raised="sum", networks="size").astype(int).reset_index()
+    return counted[counted["raised"] > 0].reset_index(drop=True)
+
+
 def runtime(found: Audited) -> pd.DataFrame:
     """Seconds of the attacks over all networks, and per 1,000 images, on the device and threads of the runs.
 
@@ -147,7 +158,6 @@ def describe_spaces(table: pd.DataFrame) -> str:
     """The alt text of the figure of the two units."""
     best = table[table["nearest"]].drop_duplicates("arm")
     cells = [f"{row['arm']} {row['eps']:g} in {row['space']}" for _, row in best.iterrows()]
-    return (
-        "Accuracy over the radius of PGD in two panels, of pixels and of normalised images, a line per arm, with the "
-        f"paper's number of each arm as a dotted line. Nearest to it: {', '.join(cells) or 'no cell'}."
-    )
+    theirs = f", with the paper's number of each arm as a dotted line. Nearest to it: {', '.join(cells)}"
+    panels = "Accuracy over the radius of PGD in two panels, of pixels and of normalised images, a line per arm"
+    return f"{panels}{theirs if cells else ''}."

@@ -47,6 +47,7 @@ class Lengths:
         1.0  # percentage points: levelled off where the last doubling changes validation accuracy by less
     )
     worst: bool = False  # also the worst case over the audit's attacks
+    followed: bool = False  # also gradients, relative DS and, on PhotoDigits, what conflict costs
 
     def __post_init__(self) -> None:
         at_least(self, 0, "seeds")

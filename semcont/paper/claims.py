@@ -13,7 +13,7 @@ from ..losses import ARMS
 from . import statistics
 from .evidence import TUNED, absent, evidence
 from .presets import Preset, load_preset
-from .verdicts import turning, wording
+from .verdicts import flagged, turning, wording
 from .verdicts.findings import Missing, NotMade, find, find_tuned, gather, pairs
 from .verdicts.judging import CASES, Judged, judge_network, judge_training, settle
 from .verdicts.ledger import OPEN, Claim, load_claims, numbers
@@ -60,9 +60,10 @@ def judge(preset: str | Preset) -> tuple[pd.DataFrame, pd.DataFrame]:
     direction" and no more. From several the first that applies: negligible, reproduced or contradicted (p below 0.05,
     by Holm's correction over all primary claims of the ledger for one of these), undecided with the smallest effect
     that so many seeds would have shown. Where training had not levelled off, it is undecided; where it would turn with
-    the length of training, the reason says so. A claim about one network or an equation "holds here" or "does not hold
-    here". What no notebook measures under this preset, or needs an arm that it does not train, is "not tested"; what
-    the records lack is "not run". A tuned alpha is a row of its own.
+    the length of training, or the audit raised a flag over one of its arms, the reason says so. A
+    claim about one network or an equation "holds here" or "does not hold here". What no notebook measures under this
+    preset, or needs an arm that it does not train, is "not tested"; what the records lack is "not run". A tuned alpha
+    is a row of its own.
     """
     settings = preset if isinstance(preset, Preset) else load_preset(preset)
     claims, preset = load_claims(), settings.name
@@ -73,6 +74,8 @@ def judge(preset: str | Preset) -> tuple[pd.DataFrame, pd.DataFrame]:
         if claim.id in set(turns["id"]) and judged.verdict not in OPEN:
             at_lengths = turning.told(turns[turns["id"] == claim.id])
             judged = replace(judged, reason=f"{judged.reason}; {at_lengths}")
+        if judged.verdict not in OPEN and (flags := flagged.told(claim, preset)):
+            judged = replace(judged, reason=f"{judged.reason}; {flags}")
         for alpha, each, found in ((_alpha(claim, settings), claim, judged), *_tuned(claim, settings)):
             found = _if_levelled(each, found, told, settings)
             rows.append(_row(each, found, alpha, settings))
@@ -176,7 +179,7 @@ def _row(claim: Claim, judged: Judged, alpha: str, settings: Preset) -> dict[str
 def _scope(claim: Claim, judged: Judged, settings: Preset) -> str:
     """Of what a verdict speaks: data, network, seeds, and whether it was fixed as primary."""
     seeds = int(judged.cases["seeds"].max()) if judged.cases is not None else judged.seeds or settings.seeds
-    parts = [settings.data.name, settings.model.name, f"{seeds} seed{'s' if seeds > 1 else ''}"]
+    parts = [turning.data_named(claim, settings), settings.model.name, f"{seeds} seed{'s' if seeds > 1 else ''}"]
     if judged.p is not None:
         parts.append("primary" if claim.primary else "exploratory")
     return ", ".join(parts) if claim.kind != "theory" else "an equation"

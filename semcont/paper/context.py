@@ -53,13 +53,22 @@ def _kept(table: pd.DataFrame, kind: str) -> pd.DataFrame:
     return table[(table["measure"] == "retention") & (table["level"] != intact)]
 
 
-def evidence_of(cues: pd.DataFrame, tuned: pd.DataFrame | None = None) -> dict[str, Any]:
-    """What the ledger reads of `features.cues`, of the arms and at a tuned alpha, if the images say what is context."""
+def evidence_of(cues: pd.DataFrame, signs: pd.DataFrame, tuned: pd.DataFrame | None = None) -> dict[str, Any]:
+    """What the ledger reads of `features.cues`, of the arms and at a tuned alpha, and of the `measures` made of them,
+    if the images say what is context. `context_kept` and `context_taken` are the four signs of `CONTEXT`, by the side
+    that goes by the digit; networks no better than chance have none.
+    """
     if cues.empty:
-        return dict.fromkeys(
-            ("conflict_loss", "background_accuracy"), absent("these images do not say what is object and what context")
-        )
-    return {
+        names = ("conflict_loss", "background_accuracy", "context_kept", "context_taken")
+        return dict.fromkeys(names, absent("these images do not say what is object and what context"))
+    known = signs[signs["measure"].isin(CONTEXT)].dropna(subset="value")
+    known = known.assign(case=known["measure"].map(lambda name: MEASURES[name][0]), better=known["measure"].map(BETTER))
+    none = absent("no network is better than chance")
+    sides = {"context_kept": known[known["better"] == "higher"], "context_taken": known[known["better"] == "lower"]}
+    of_signs = {
+        name: evidence(rows, "value", unit="share", case="case") if len(rows) else none for name, rows in sides.items()
+    }
+    return of_signs | {
         "conflict_loss": evidence(cues, "value", unit="share", tuned=tuned, test="conflict", measure="loss"),
         "background_accuracy": evidence(
             cues, "value", unit="share", tuned=tuned, test="background", measure="accuracy"
@@ -164,4 +173,5 @@ def describe(cues: pd.DataFrame) -> str:
             means = rows.groupby("arm", sort=False)["value"].mean()
             name = "follows the photograph" if measure == "follows" else f"accuracy, {test}"
             parts.append(f"{name}: " + ", ".join(f"{arm} {100 * value:.0f} %" for arm, value in means.items()))
-    return f"Five panels, a row per arm, a dot per seed with its interval. {'; '.join(parts)}."
+    marks = "a dot per seed with their mean, or a single run with its interval"
+    return f"Five panels, a row per arm, {marks}. {'; '.join(parts)}."

@@ -219,7 +219,7 @@ def describe(table: pd.DataFrame, kind: str) -> str:
         return f"{measure} at {level_label(kind, level)}: {', '.join(parts)}"
 
     return (
-        f"Two panels over the degree of destruction, {DESTRUCTIONS[kind].noun}, one line per arm, with chance at "
+        f"Accuracy and retention over the degree of destruction, {DESTRUCTIONS[kind].noun}, a line per arm, chance at "
         f"{100 * table['chance'].iloc[0]:.0f} %: {values('accuracy', intact)}; {values('accuracy', last)}; "
         f"{values('retention', last)}."
     )

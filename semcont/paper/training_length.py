@@ -87,41 +87,45 @@ def looked_at(table: pd.DataFrame) -> str:
 def doublings(table: pd.DataFrame, tolerance: float) -> pd.DataFrame:
     """How far each doubling of the length moved the accuracy of `looked_at`: one row per arm, measure and doubling.
 
-    Columns arm, measure, epochs, change (percentage points, mean over seeds, against half as long), level: whether it
-    and every later doubling changes by less than `tolerance`.
+    Columns arm, measure, epochs, change (percentage points, mean over seeds, against half as long), least and most (the
+    single seeds' changes, which a mean may hide), level: whether the mean of it and of every later doubling changes by
+    less than `tolerance`.
     """
+    columns = ["arm", "measure", "epochs", "change", "least", "most", "level"]
     if table.empty:
-        return pd.DataFrame(columns=["arm", "measure", "epochs", "change", "level"])
-    means = table[table["split"] == looked_at(table)]
-    means = means[means["measure"] != "worst"].groupby(["arm", "measure", "epochs"], sort=False)["value"].mean()
+        return pd.DataFrame(columns=columns)
+    judged = table[(table["split"] == looked_at(table)) & (table["measure"] != "worst")]
     rows = []
-    for (arm, measure), values in means.groupby(["arm", "measure"], sort=False):
-        of = values.droplevel(["arm", "measure"])
-        found = [(n, 100 * (of[n] - of[n // 2])) for n in sorted(of.index) if n % 2 == 0 and n // 2 in of.index]
+    for (arm, measure), part in judged.groupby(["arm", "measure"], sort=False):
+        of = 100 * part.pivot(index="seed", columns="epochs", values="value")
+        found = [(n, (of[n] - of[n // 2]).dropna()) for n in sorted(of) if n % 2 == 0 and n // 2 in of]
         for k, (n, change) in enumerate(found):
-            level = all(abs(later) < tolerance for _, later in found[k:])
-            rows.append({"arm": arm, "measure": measure, "epochs": n, "change": change, "level": level})
-    return pd.DataFrame(rows, columns=["arm", "measure", "epochs", "change", "level"])
+            level = all(abs(later.mean()) < tolerance for _, later in found[k:])
+            about = {"arm": arm, "measure": measure, "epochs": n, "change": change.mean(), "level": level}
+            rows.append(about | {"least": change.min(), "most": change.max()})
+    return pd.DataFrame(rows, columns=columns)
 
 
 def levelled(changes: pd.DataFrame) -> pd.DataFrame:
-    """From which length on an arm counts as levelled: one row per arm, columns arm, epochs (NaN: not yet), last_change.
+    """From which length on an arm counts as levelled: one row per arm, columns arm, epochs (NaN: not yet), last_change,
+    and the single seed's that is furthest from zero, last_seed.
 
     It is the shortest that doubling, and any later doubling, changes too little, in clean and in attacked accuracy;
-    `last_change` is the larger of their last changes.
+    both changes are the larger of the last ones in the two.
     """
     rows = []
     for arm, part in changes.groupby("arm", sort=False):
         both = part.groupby("epochs")["level"].all()
-        last = part[part["epochs"] == part["epochs"].max()]["change"]
-        rows.append(
-            {
-                "arm": arm,
-                "epochs": float(both[both].index.min() // 2) if both.any() else np.nan,
-                "last_change": float(last.iloc[last.abs().argmax()]),
-            }
-        )
-    return pd.DataFrame(rows, columns=["arm", "epochs", "last_change"])
+        last = part[part["epochs"] == part["epochs"].max()]
+        about = {"arm": arm, "epochs": float(both[both].index.min() // 2) if both.any() else np.nan}
+        seeds = pd.concat([last["least"], last["most"]])
+        rows.append(about | {"last_change": _largest(last["change"]), "last_seed": _largest(seeds)})
+    return pd.DataFrame(rows, columns=["arm", "epochs", "last_change", "last_seed"])
+
+
+def _largest(changes: pd.Series) -> float:
+    """The change that is furthest from zero, with its sign."""
+    return float(changes.iloc[changes.abs().argmax()])
 
 
 def orders(table: pd.DataFrame) -> pd.DataFrame:
@@ -183,7 +187,8 @@ def conclusion(table: pd.DataFrame, tolerance: float) -> str:
     ]
     for row in levelled(doublings(table, tolerance)).itertuples():
         word = "has **not** levelled off" if np.isnan(row.epochs) else f"has levelled off at {row.epochs:g} epochs"
-        lines.append(f"- `{row.arm}` {word}; the last doubling changed it by {row.last_change:+.1f} points.")
+        moved = f"the last doubling changed it by {row.last_change:+.1f} points, one seed by {row.last_seed:+.1f}"
+        lines.append(f"- `{row.arm}` {word}; {moved}.")
     order = orders(table)
     lines += ["", *_turns_told(order)]
     return "\n".join(lines)

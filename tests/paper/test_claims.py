@@ -376,7 +376,7 @@ def test_the_ratios_are_turned_to_the_papers_side(judge):
 
     judge([row("c", 1.0), row("base", 4.0)], unit="", direction="lower")
     table = claims.comparisons("quick")
-    assert dots(plots.claims_ratios(table)) == pytest.approx([4.0])
+    assert dots(plots.claims_ratios(table)[0, 0]) == pytest.approx([4.0])
     assert "1 of our 1 are above 1" in claims.describe_ratios(table)
 
 
@@ -385,7 +385,7 @@ def test_plots_of_nothing_are_empty_and_do_not_fail(tmp_path, monkeypatch):
 
     monkeypatch.setattr(paths, "reports", lambda preset: tmp_path)
     table = claims.comparisons("quick")
-    assert plots.claims_ratios(table).get_yticklabels() == []
+    assert plots.claims_ratios(table)[0, 0].get_yticklabels() == []
     assert len(plots.claims_forest(table).get_yticklabels()) == table[table["unit"] == "percent"]["id"].nunique()
 
 

@@ -61,6 +61,23 @@ def test_the_papers_reading_is_held_against_the_context(kept, words):
     assert "**less** by the digit" in context.conclusion(swapped) and "does **not**" in context.conclusion(swapped)
 
 
+def test_the_ledger_reads_the_four_signs_by_their_side():
+    signs = context.measures(_cues(base0=PHOTOGRAPH, c0=DIGIT), _destroyed(base0=0.5, c0=0.1))
+    cues = _cues(base0=PHOTOGRAPH, c0=DIGIT)
+    loss = cues[cues["test"] == "conflict"].drop_duplicates("arm").assign(measure="loss")
+    found = context.evidence_of(pd.concat([cues, loss]), signs)
+    kept, taken = (
+        {(r["label"], r["case"]): r["value"] for r in found[f"context_{side}"]["rows"]} for side in ("kept", "taken")
+    )
+    assert kept["c", "kept without cue"] == pytest.approx(1) and kept["c", "kept in conflict"] == pytest.approx(1)
+    assert taken["base", "follows the photograph"] == 0.99 and taken["c", "kept on background alone"] == 0
+    assert len(kept) == len(taken) == 4
+    lost = signs.assign(value=signs["value"].where(signs["arm"] == "c"))  # base no better than chance
+    assert {r["label"] for r in context.evidence_of(pd.concat([cues, loss]), lost)["context_kept"]["rows"]} == {"c"}
+    assert "absent" in context.evidence_of(pd.concat([cues, loss]), lost[lost["arm"] == "base"])["context_taken"]
+    assert "absent" in context.evidence_of(pd.DataFrame(), pd.DataFrame())["context_kept"]
+
+
 def test_signs_that_disagree_or_seeds_that_do_decide_nothing():
     mixed = (0.9, 0.9, 0.9, 1.0, 0.1)  # follows the photograph, though by all else it goes by the digit
     decided = context.differences(context.measures(_cues(base0=PHOTOGRAPH, c0=mixed), _destroyed(base0=0.5, c0=0.1)))
@@ -98,12 +115,13 @@ def test_figure_and_words_name_the_cues_strength():
 def test_dots_of_an_arms_seeds_lie_around_its_tick_however_many_others_have():
     cues = _cues(base0=PHOTOGRAPH, base1=PHOTOGRAPH, base2=PHOTOGRAPH, c0=DIGIT)
     first = plots.context_tests(cues).ravel()[0]
-    heights = [float(line.get_ydata()[0]) for line in first.lines if line.get_marker() not in ("", "None", "|")]
-    assert heights[:4] == pytest.approx([-0.2, 0, 0.2, 1])
+    dots = [float(y) for points in first.collections if len(points.get_offsets()) > 1 for _, y in points.get_offsets()]
+    marks = [float(line.get_ydata()[0]) for line in first.lines if line.get_marker() not in ("", "None")]
+    assert dots == pytest.approx([-0.2, 0, 0.2]) and marks == pytest.approx([0, 1]), "the mean, and the single run"
     plt.close("all")
 
 
 def test_without_known_context_the_ledger_is_told_why():
-    made = context.evidence_of(pd.DataFrame())
-    assert {"conflict_loss", "background_accuracy"} == set(made)
+    made = context.evidence_of(pd.DataFrame(), pd.DataFrame())
+    assert {"conflict_loss", "background_accuracy", "context_kept", "context_taken"} == set(made)
     assert all("do not say what is object" in entry["absent"] for entry in made.values())

@@ -9,7 +9,7 @@ import pytest
 
 from semcont.paper import claims, paths
 from semcont.paper.evidence import TUNED, evidence
-from semcont.paper.verdicts import compact, judging, ledger, turning
+from semcont.paper.verdicts import compact, flagged, judging, ledger, turning, wording
 from semcont.paper.verdicts.findings import Found, Missing, pairs
 
 
@@ -98,7 +98,7 @@ CASES = ("a", "b", "c", "d")
 def test_a_claim_holds_where_each_of_its_cases_does(means, verdict, counts):
     values = np.stack([spread(mean, 0.02) for mean in means], axis=1)
     judged = judging.judge_training(claim(), found(values, cases=CASES))
-    assert (judged.verdict, judged.reason.endswith(f"of 4 cases {counts}")) == (verdict, True)
+    assert (judged.verdict, judged.reason.endswith(f"of 4 cases, each by itself, {counts}")) == (verdict, True)
 
 
 def test_a_negligible_case_contradicts_nothing():
@@ -143,14 +143,15 @@ def study(tmp_path, monkeypatch):
     """Write records of ten seeds and judge a small ledger on them."""
     monkeypatch.setattr(paths, "reports", lambda preset: tmp_path)
 
-    def run(entries, differences, *, training=None, tuned=None, colours=None):
+    def run(entries, differences, *, training=None, tuned=None, colours=None, raised=None):
         monkeypatch.setattr(claims, "load_claims", lambda: tuple(entries))
         measures = {}
         for name, values in differences.items():
             rows = found(values).rows.rename(columns={"label": "arm"}).drop(columns=["case", "low", "high", "n"])
             extra = None if tuned is None else found(tuned).rows.rename(columns={"label": "arm"}).query("arm == 'c'")
             measures[name] = evidence(rows, "value", unit="share", tuned=extra)
-        (tmp_path / "05_robustness.json").write_text(json.dumps({"results": {"evidence": measures}}))
+        robust = {"evidence": measures} | ({"raised": raised} if raised else {})
+        (tmp_path / "05_robustness.json").write_text(json.dumps({"results": robust}))
         own = {"evidence": measures} | (colours or {})
         (tmp_path / "08_fairness.json").write_text(json.dumps({"results": own}))
         if training is not None:
@@ -266,11 +267,76 @@ def test_the_ledger_says_where_a_verdict_would_turn(study):
     entry = claim(metric="pgd_accuracy")
     table, _ = study([entry], {"pgd_accuracy": spread(0.05, 0.02)}, training={"lengths": lengths})
     assert table["verdict"].tolist() == ["reproduced"]
-    assert table["reason"][0].endswith("turns with training: opposite at 4 epochs, same from 16 epochs on")
+    turns = "turns with training: opposite at 4 epochs, same from 16 epochs on"
+    assert table["reason"][0].endswith(f"{turns} (after 32 epochs +20.0 [+20.0, +20.0] points, 3 seeds)")
     rows = turning.at_lengths([entry], "quick")
     assert rows["difference"].tolist() == pytest.approx([-8, -4, 4, 20])
     assert rows["seeds"].tolist() == [3] * 4
     assert "same side at every length from 16 to 32" in turning.told(rows[rows["epochs"] > 8])
+
+
+def test_ratios_are_followed_over_the_lengths_too(study):
+    """At 4 epochs the constrained network's gradients are the larger ones, at 8 half as large."""
+    rows = [
+        {"arm": arm, "seed": seed, "epochs": epochs, "updates": epochs, "measure": "gradient_norm", "value": value}
+        for (arm, epochs), value in {("c", 4): 3, ("base", 4): 2, ("c", 8): 1, ("base", 8): 2}.items()
+        for seed in range(3)
+    ]
+    entry = claim(metric="gradient_norm", direction="lower")
+    reason = study([entry], {"gradient_norm": spread(-0.05, 0.02)}, training={"followed": rows})[0]["reason"][0]
+    turns = "turns with training: opposite at 4 epochs, same from 8 epochs on"
+    assert reason.endswith(f"{turns} (after 8 epochs ×0.5 [0.5, 0.5], 3 seeds)")
+    assert turning.at_lengths([entry], "quick")["difference"].tolist() == pytest.approx([1.5, 0.5])
+
+
+def test_a_claim_says_what_the_longest_training_left_open():
+    """A mean over seeds that keeps its side may still be any number: the interval stands beside it."""
+    rows = pd.DataFrame(
+        [
+            {"epochs": 64, "direction": "same", "difference": 13.8, "low": 13.6, "high": 14.0, "seeds": 3},
+            {"epochs": 128, "direction": "same", "difference": 12.6, "low": -7.3, "high": 32.5, "seeds": 3},
+        ]
+    ).assign(unit="percent")
+    assert turning.told(rows).endswith("from 64 to 128 epochs (after 128 epochs +12.6 [-7.3, +32.5] points, 3 seeds)")
+    assert turning.told(rows.assign(low=np.nan, seeds=1)).endswith("(after 128 epochs +12.6 points, 1 seed)")
+
+
+def test_flags_of_the_audit_stand_beside_the_verdicts_that_rest_on_attacks(study):
+    raised = [
+        {"arm": arm, "check": "broken by 50 steps beyond 10", "raised": 7, "networks": 10} for arm in ("c", "adv")
+    ]
+    entries = [claim(metric="pgd_accuracy"), claim(id="two", metric="clean_accuracy")]
+    values = {"pgd_accuracy": spread(0.05, 0.02), "clean_accuracy": spread(0.05, 0.02)}
+    reasons = study(entries, values, raised=raised)[0]["reason"]
+    assert reasons[0].endswith("; flags of the audit (networks): c, broken by 50 steps beyond 10, 7 of 10")
+    assert "flags" not in reasons[1] and "flags" not in study(entries, values)[0]["reason"][0]
+    assert flagged.told(entries[0], "smoke") == ""
+
+
+def test_a_scope_names_the_data_of_its_own_networks(study):
+    preset = claims.load_preset("quick")
+    colours, hues = (claim(notebook="08_fairness", metric=f"{name}_accuracy") for name in ("color", "hue"))
+    biased = claim(notebook="08_fairness", metric="biased_accuracy")
+    carried = claim(notebook="07_transfer", metric="finetune_accuracy")
+    assert turning.data_named(colours, preset) == turning.data_named(hues, preset) == "color_digits"
+    with_labels = replace(preset, fairness=replace(preset.fairness, biased="biased_digits"))
+    assert turning.data_named(biased, with_labels) == "biased_digits"
+    assert turning.data_named(carried, preset) == "photodigits to grey_digits and textures and faces"
+    assert turning.data_named(claim(), preset) == "photodigits"
+
+
+def test_cases_that_contradict_are_counted_at_the_corrected_level():
+    """Of sixteen cases one is opposite beyond doubt; two are so by themselves alone, as by chance."""
+    values = np.stack([spread(-0.06, 0.02), *[spread(-0.016, 0.02)] * 2, *[spread(0.05, 0.02)] * 13], axis=1)
+    judged = judging.judge_training(claim(), found(values, cases=[f"case {k}" for k in range(16)]))
+    assert judged.verdict == "contradicted in 1 of 16" and "13 same, 3 opposite" in judged.reason
+
+
+def test_many_intervals_are_told_by_what_holds_them_all():
+    cases = pd.DataFrame({"case": list("abcde"), "estimate": [0.1, 0.2, 0.3, 0.2, 0.1], "unit": "ratio"})
+    cases = cases.assign(low=cases["estimate"] / 2, high=cases["estimate"] * 2)
+    assert wording.interval_text(cases) == "5 cases, ×0.1 to ×0.3, all within [0.05, 0.6]"
+    assert wording.interval_text(cases.assign(low=np.nan)) == "5 cases, ×0.1 to ×0.3"
 
 
 def test_a_tuned_alpha_is_a_second_row(study):
@@ -376,6 +442,6 @@ def test_a_case_counts_at_the_level_at_which_holm_tests_the_claim():
     assert (judged.verdict, judged.cases["result"].tolist()) == ("undecided", ["undecided"] * 2)
     last = judging.settle(entry, judged, judged.p)
     assert (last.verdict, last.cases["result"].tolist()) == ("reproduced", ["same"] * 2)
-    assert last.reason.endswith("of 2 cases 2 same")
+    assert last.reason.endswith("of 2 cases, each by itself, 2 same")
     first = judging.settle(entry, judged, 8 * judged.p)
     assert (first.verdict, first.cases["result"].tolist()) == ("undecided", ["undecided"] * 2)

@@ -69,7 +69,10 @@ def test_different_images_are_refused():
 
 def test_outcomes_average_to_the_accuracy(tmp_path, monkeypatch):
     """On a tiny network, through the store: booleans per image, whose mean is what `robustness` measures."""
-    from semcont.paper import robustness
+    from dataclasses import replace
+
+    from semcont.paper import audit, features, robustness
+    from semcont.paper.budgets import Audit
     from semcont.paper.presets import load_preset
     from semcont.paper.runs import measured, trained
 
@@ -81,6 +84,13 @@ def test_outcomes_average_to_the_accuracy(tmp_path, monkeypatch):
     assert found[["none", "pgd-2"]].dtypes.eq(bool).all() and len(found) == 30
     accuracy = measured(run, robustness.by_attack, attacks=attacks, images=30)["accuracy"].tolist()
     assert [found["none"].mean(), found["pgd-2"].mean()] == pytest.approx(accuracy)
+    lost = measured(run, outcomes.in_conflict)["loss in conflict"]
+    cues = measured(run, features.cues).set_index("measure")["value"]
+    assert lost.mean() == pytest.approx(cues["loss"]) and set(lost) <= {-1, 0, 1}
+    small = replace(run.preset, robustness=replace(run.preset.robustness, audit=Audit(images=20, steps=3, effort=0.05)))
+    asked = audit.shared(small)
+    survived = measured(run, outcomes.in_the_worst_case, **asked)["worst case"]
+    assert survived.mean() == pytest.approx(measured(run, audit.worst, **asked)["accuracy"][0]) and len(survived) == 20
 
 
 def test_a_section_measures_each_network_once(monkeypatch):
@@ -90,8 +100,11 @@ def test_a_section_measures_each_network_once(monkeypatch):
 
     from semcont.paper.presets import load_preset
 
+    asked = []
+
     def measured(function, runs, **settings):
-        assert runs == ["base", "c", "adv", "adv+c"] and settings["images"] == 20
+        asked.append(function.name.removeprefix("outcomes."))
+        assert runs == ["base", "c", "adv", "adv+c"] and settings.get("images", 20) == 20
         hits = np.random.default_rng(0).random((4, 2, 20)) < 0.5
         parts = [table(pair, pair) for pair in hits]
         return pd.concat(
@@ -100,6 +113,11 @@ def test_a_section_measures_each_network_once(monkeypatch):
 
     section = SimpleNamespace(preset=load_preset("smoke"), runs=list, measured=measured)
     found = outcomes.of_section(section)
-    assert [*zip(found["first"], found["second"], strict=True)] == [("c", "base"), ("adv+c", "adv"), ("adv", "base")]
+    pairs = [pair for pair in outcomes.PAIRS[:3] for _ in asked]
+    assert [*zip(found["first"], found["second"], strict=True)] == pairs
+    assert asked == ["by_image", "in_conflict"]  # smoke has no full audit
+    with_audit = replace(section.preset, robustness=load_preset("local").robustness)
+    outcomes.of_section(SimpleNamespace(preset=with_audit, runs=list, measured=measured))
+    assert asked[2:] == ["by_image", "in_the_worst_case", "in_conflict"]
     section.preset = replace(section.preset, ledger=replace(section.preset.ledger, noise_images=0))
     assert outcomes.of_section(section).empty

@@ -34,8 +34,18 @@ def test_an_arm_has_levelled_off_from_where_no_later_doubling_moves_it():
     clean = changes[changes["measure"] == "clean"].set_index("epochs")
     assert clean["change"].tolist() == pytest.approx([20, 0.5, 9.5, 0.5])
     assert clean["level"].tolist() == [False, False, False, True]  # 8 -> 16 is calm, but 16 -> 32 is not
+    assert (clean["least"] <= clean["change"]).all() and clean["most"][64] == pytest.approx(0.6)
     row = training_length.levelled(changes).iloc[0]
     assert row["epochs"] == 32 and row["last_change"] == pytest.approx(0.5)
+
+
+def test_seeds_that_cancel_each_other_are_told():
+    """The mean over seeds is level, and no seed is: one fell by ten points, the two others rose by five."""
+    table = _table(c={32: [0.3, 0.3, 0.3], 64: [0.2, 0.35, 0.35]})
+    found = training_length.levelled(training_length.doublings(table, 1.0)).iloc[0]
+    assert found["epochs"] == 32 and found["last_change"] == pytest.approx(0)
+    assert found["last_seed"] == pytest.approx(-10)
+    assert "changed it by +0.0 points, one seed by -10.0" in training_length.conclusion(table.assign(split="val"), 1.0)
 
 
 def test_a_fall_is_a_change_and_both_measures_have_to_be_level():

@@ -11,6 +11,7 @@ from ..presets import Preset
 from .explanations import MEASURES, NAMES
 
 LEDGER = {
+    "energy": "",
     "pointing": "share",
     "insertion": "",
     "deletion": "",
@@ -162,7 +163,20 @@ def evidence_of(values: pd.DataFrame, preset: Preset) -> dict[str, Any]:
                 rows = _case_rows(table, measure)
                 why = _why_absent(values, preset, measure)
                 found[name] = evidence(rows, "value", unit=unit, case="method") if len(rows) else absent(why)
+    rows = _ig_over_gradient(values)
+    found["ig_over_gradient"] = evidence(rows, "value") if len(rows) else absent(_why_absent(values, preset, "energy"))
     return found
+
+
+def _ig_over_gradient(values: pd.DataFrame) -> pd.DataFrame:
+    """Of each `base`, the mean energy of Integrated Gradients over that of the gradient: columns arm, seed, value."""
+    if values.empty:
+        return values
+    own = values[(values["arm"] == "base") & (values["measure"] == "energy")]
+    means = own.groupby(["arm", "seed", "method"])["value"].mean().unstack("method")
+    if not {"ig", "gradient"} <= set(means):
+        return pd.DataFrame()
+    return (means["ig"] / means["gradient"]).rename("value").reset_index()
 
 
 def _case_rows(table: pd.DataFrame, measure: str) -> pd.DataFrame:
@@ -179,6 +193,7 @@ def _why_absent(values: pd.DataFrame, preset: Preset, measure: str) -> str:
         return "this preset makes no mosaics (interpretability.mosaics)"
     if len(values) and measure not in set(values["measure"]):
         return {
+            "energy": "the images have no masks of their objects",
             "pointing": "the images have no masks of their objects",
             "mosaic energy": "too few classes that all networks get right to make mosaics of",
         }.get(measure, "it was not measured")
@@ -194,6 +209,7 @@ def describe(table: pd.DataFrame) -> str:
         told = ", ".join(f"{r.measure} of {r.arm} {r.value:.2f}" for r in rows.itertuples())
         parts.append(f"{NAMES[method]}: {told}")
     return (
-        "One table per attribution method, arms down and measures across, each cell coloured by its difference from "
-        f"base on the same images, bold where that is beyond the noise of the test images. {'. '.join(parts)}."
+        "One table per attribution method, arms down and measures across, each cell blue where it is better and red "
+        f"where worse than base on the same images, bold where that is beyond the noise of the test images. "
+        f"{'. '.join(parts)}."
     )

@@ -85,7 +85,7 @@ def settle(claim: Claim, judged: Judged, p: float) -> Judged:
     elif p < ALPHA:
         verdict, reason = "contradicted", wording.p_text(p, claim.primary)
         if len(results) > 1:
-            verdict += f" in {results.count('opposite')} of {len(results)}"
+            verdict += f" in {_against(judged.cases, ALPHA * judged.p / p)} of {len(results)}"
     else:
         verdict, reason = "undecided", f"{wording.p_text(p, claim.primary)}; {wording.power_text(judged.cases)}"
     if len(results) > 1:
@@ -97,6 +97,12 @@ def _at_level(cases: pd.DataFrame, level: float) -> pd.DataFrame:
     """The cases with those decided that were not at the level of their intervals and are at this one."""
     side = np.where(cases["same"] <= cases["opposite"], "same", "opposite")
     return cases.assign(result=cases["result"].mask((cases["result"] == "undecided") & (cases["p"] < level), side))
+
+
+def _against(cases: pd.DataFrame, level: float) -> int:
+    """In how many cases the opposite is shown at this level, by Holm's correction for their number."""
+    opposite = (2 * cases["opposite"]).mask(cases["result"] == "negligible", 1.0).clip(upper=1.0)
+    return int((statistics.holm(opposite) < level).sum())
 
 
 def by_case(claim: Claim, found: Found, table: pd.DataFrame, family: int = 1) -> pd.DataFrame:

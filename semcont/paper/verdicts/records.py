@@ -14,7 +14,7 @@ from .. import paths
 
 FILE = "evidence.jsonl"
 
-BESIDE = ("levelled", "lengths")
+BESIDE = ("levelled", "lengths", "followed", "raised")
 """What the ledger reads of a record beside its evidence."""
 
 DIGITS = 9  # significant ones of a published number: far more than is ever shown

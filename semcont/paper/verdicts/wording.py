@@ -78,13 +78,19 @@ def paper_text(claim: Claim) -> str:
 
 
 def interval_text(cases: pd.DataFrame) -> str:
-    """The effects of `judging.CASES` with their intervals: few cases one by one, many as the range of their values."""
+    """The effects of `judging.CASES` with their intervals: few cases one by one; of many the range of their values and
+    what holds all of their intervals.
+    """
     rows = cases.to_dict("records")
     if len(rows) <= FEW:
         return "; ".join(f"{row['case']} {effect_text(row)}".strip() for row in rows)
     unit = rows[0]["unit"]
     ends = (_effect(cases["estimate"].min(), unit), _effect(cases["estimate"].max(), unit))
-    return f"{ends[0]} to {ends[1]} in {len(rows)} cases"
+    told = f"{len(rows)} cases, {ends[0]} to {ends[1]}"
+    if cases[["low", "high"]].isna().any(axis=None):
+        return told
+    low, high = (_effect(value, unit).removeprefix("×") for value in (cases["low"].min(), cases["high"].max()))
+    return f"{told}, all within [{low}, {high}]"
 
 
 def effect_text(row: Mapping[str, Any]) -> str:
@@ -106,7 +112,9 @@ def _effect(value: float, unit: str) -> str:
 def counted(results: Sequence[str]) -> str:
     """How many cases came out how, by their own intervals."""
     order = ("same", "opposite", "negligible", "undecided")
-    return f"of {len(results)} cases " + ", ".join(f"{results.count(r)} {r}" for r in order if r in results)
+    return f"of {len(results)} cases, each by itself, " + ", ".join(
+        f"{results.count(r)} {r}" for r in order if r in results
+    )
 
 
 def margin_text(claim: Claim, unit: str) -> str:
