@@ -25,6 +25,7 @@ __all__ = [
     "comparisons",
     "describe",
     "describe_forest",
+    "describe_primary",
     "describe_ratios",
     "evidence",
     "gather",
@@ -33,6 +34,7 @@ __all__ = [
     "load_claims",
     "numbers",
     "of_kind",
+    "primary",
     "summary",
     "verdicts",
 ]
@@ -263,6 +265,18 @@ def describe(table: pd.DataFrame) -> str:
     counts = summary(table).iloc[-1].drop(["section", "all"])
     parts = ", ".join(f"{count} *{verdict}*" for verdict, count in counts.items())
     return f"Of {counts.sum()} claims: {parts}."
+
+
+def primary() -> list[str]:
+    """The ids of the primary claims, in the ledger's order."""
+    return [claim.id for claim in load_claims() if claim.primary]
+
+
+def describe_primary(table: pd.DataFrame) -> str:
+    """The alt text of the figure of the primary claims, from the table of `verdicts`."""
+    first = table[table["alpha"].ne("tuned") & table["id"].isin(primary())]
+    told = "; ".join(f"{row.id} {row.verdict}" for row in first.itertuples())
+    return f"Differences and ratios between two arms for the primary claims, the paper's and ours: {told}."
 
 
 def describe_forest(table: pd.DataFrame) -> str:

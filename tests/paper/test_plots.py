@@ -114,6 +114,25 @@ def test_primary_claims_are_bold_and_verdicts_stand_at_the_right(ledger):
     assert {"reproduced", "undecided", "single run", "contradicted in 1 of 2", "§ 4.3", "§ 4.4"} <= set(told)
 
 
+def test_the_primary_claims_have_a_picture_of_their_own(ledger):
+    """Accuracies above and ratios below; the others are left out, and no name is bold where all are primary."""
+    table, tests, verdicts = ledger
+    shrinks = claim("constraint-smooths-gradients", "3", [0.4]).assign(unit="ratio", sign=-1)
+    rows = [
+        {"id": "constraint-smooths-gradients", "section": "3", "source": "ours", "case": "", "seed": seed, "sign": -1}
+        | {"unit": "", "ratio": 0.4}
+        for seed in range(3)
+    ]
+    told = pd.DataFrame([("constraint-smooths-gradients", "reproduced", "data, network, 10 seeds")])
+    told = pd.concat([verdicts, told.set_axis(verdicts.columns, axis=1)])
+    axes = plots.claims_primary(pd.concat([table, pd.DataFrame(rows)]), pd.concat([tests, shrinks]), told).ravel()
+    names = [[label.get_text() for label in ax.get_yticklabels()] for ax in axes]
+    assert names == [["wins"], ["constraint-smooths-gradients"]]
+    assert any(mark[0] == pytest.approx(2.5) for mark in marks(axes[1])), "turned to the paper's side"
+    assert {label.get_fontweight() for ax in axes for label in ax.get_yticklabels()} == {"normal"}
+    assert any("paper" in text for text in legends(axes[0].figure))
+
+
 def test_the_forest_says_what_its_marks_and_its_axis_are(ledger):
     ax = plots.claims_forest(*ledger)
     told = legends(ax.figure)

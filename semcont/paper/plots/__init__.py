@@ -1,7 +1,7 @@
 """One function per figure: `(table, ax=None) -> axes`. Plotting reads tables; it never trains or attacks."""
 
 from .bias import bias_groups
-from .claims import claims_forest, claims_presets, claims_ratios
+from .claims import claims_forest, claims_presets, claims_primary, claims_ratios
 from .context import context_tests
 from .continuity import alpha_trade_off, continuity_levels, perturbed_images
 from .discontinuity import class_maps, discontinuity_rates, neighbour_ranks, pairs

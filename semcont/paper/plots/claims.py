@@ -10,7 +10,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from ..claims import DECIDED
+from ..claims import DECIDED, load_claims
 from ..verdicts import compact
 from . import style
 
@@ -108,6 +108,35 @@ def claims_ratios(
     return axes
 
 
+def claims_primary(table: pd.DataFrame, tests: pd.DataFrame, verdicts: pd.DataFrame) -> np.ndarray:
+    """The primary claims alone: above, those about accuracies as in `claims_forest`; below, ratios as in
+    `claims_ratios`, on one axis.
+    """
+    primary = table[table["id"].isin(_primary(verdicts))]
+    points = primary[primary["unit"] == "percent"]
+    ratios = primary[(primary["unit"] != "percent") & (primary["source"] == "ours") & primary["ratio"].notna()]
+    above = _placed(points, [_paper(points), _ours(points, tests, "percent")], verdicts)
+    below = _placed(ratios, [_ours(ratios, tests, "ratio")], verdicts)
+    heights = [_height(marks) - 0.75 for marks in (above, below)]
+    settings = {"figsize": (_WIDTH, sum(heights) + 1.5), "height_ratios": heights, "squeeze": False}
+    figure, axes = plt.subplots(2, 1, **settings)
+    values = (points["difference"] * points["sign"], ratios["ratio"].pow(ratios["sign"]))
+    for ax, marks, shown, value in zip(axes[:, 0], (above, below), (points, ratios), values, strict=True):
+        _rows(ax, marks, verdicts)
+        for label in ax.get_yticklabels():
+            label.set(fontweight="normal")  # all are primary
+        _draw(ax, marks[marks["group"] == "ours"], OURS)
+        _seeds(ax, shown, marks, value)
+        _diamonds(ax, marks)
+    _points_axis(axes[0, 0], above)
+    axes[1, 0].axvline(1, color="#444444", linewidth=1, zorder=1)
+    _ratio_axis(axes[1, 0])
+    axes[1, 0].set_xlabel("← opposite to the paper      ratio between the two arms      as the paper says →")
+    key = [entry for entry in _key(pd.concat([above, below]), verdicts) if "primary" not in entry.get_label()]
+    figure.legend(handles=key, loc="outside upper right", ncols=2)
+    return axes
+
+
 # --- which marks there are, and where ---------------------------------------------------------------------------------
 
 
@@ -183,8 +212,14 @@ def _told(verdicts: pd.DataFrame) -> Mapping[str, tuple[str, bool]]:
     """Per claim its verdict in short, where the table has one, and whether it is primary."""
     own = verdicts[verdicts["alpha"].ne("tuned")] if "alpha" in verdicts else verdicts
     texts = own["verdict"].str.split(",").str[0] if "verdict" in own else pd.Series("", index=own.index)
-    primary = own["scope"].fillna("").str.endswith("primary").groupby(own["id"]).any()
-    return {name: (text, primary[name]) for name, text in zip(own["id"], texts, strict=True)}
+    primary = _primary(own)
+    return {name: (text, name in primary) for name, text in zip(own["id"], texts, strict=True)}
+
+
+def _primary(verdicts: pd.DataFrame) -> set[str]:
+    """The primary claims: the ledger's, whose verdict on a single run does not say so, and those that say so."""
+    told = verdicts["scope"].fillna("").str.endswith("primary")
+    return {claim.id for claim in load_claims() if claim.primary} | set(verdicts["id"][told])
 
 
 def _words(ax: Axes, spans: pd.DataFrame, told: Mapping[str, tuple[str, bool]], where: Mapping[str, object]) -> None:
