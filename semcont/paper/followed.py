@@ -8,6 +8,7 @@ import pandas as pd
 
 from . import continuity, features, gradients, paired, variants
 from .training_length import CONTRASTS, updates
+from .verdicts.turning import RATIOS
 
 MEASURES = {
     "gradient_norm": "Gradient norm, relative",
@@ -15,8 +16,6 @@ MEASURES = {
     "conflict_loss": "Accuracy lost in conflict",
 }
 """Names as in the ledger's evidence, and titles. The last needs images that say what is context."""
-RATIOS = ("gradient_norm", "relative_score")
-"""Compared as ratios of two arms; the other as a difference in points."""
 
 
 def measures(section) -> pd.DataFrame:
