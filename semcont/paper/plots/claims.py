@@ -10,7 +10,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from ..claims import DECIDED, load_claims
+from ..claims import DECIDED, primary
 from ..verdicts import compact
 from . import style
 
@@ -21,7 +21,6 @@ CLAIM, GROUP, CASE = 0.155, 0.08, 0.047
 """Inches between two claims, within one between the paper's marks and ours or two presets', and between two cases."""
 _WIDTH = 8.0  # inches
 LINEAR = 2  # percentage points on either side of 0 within which the axis is linear
-ABOUT = ["id", "section", "group", "case"]  # of a mark: its claim, whose it is, and which of the claim's cases
 
 
 def claims_forest(
@@ -219,7 +218,7 @@ def _told(verdicts: pd.DataFrame) -> Mapping[str, tuple[str, bool]]:
 def _primary(verdicts: pd.DataFrame) -> set[str]:
     """The primary claims: the ledger's, whose verdict on a single run does not say so, and those that say so."""
     told = verdicts["scope"].fillna("").str.endswith("primary")
-    return {claim.id for claim in load_claims() if claim.primary} | set(verdicts["id"][told])
+    return {*primary(), *verdicts["id"][told]}
 
 
 def _words(ax: Axes, spans: pd.DataFrame, told: Mapping[str, tuple[str, bool]], where: Mapping[str, object]) -> None:
