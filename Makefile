@@ -9,7 +9,8 @@ PYTHON ?= python3
 PRESET ?= quick
 CORES ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 UV ?= uv
-PYTEST ?= -n 2 --dist loadfile
+# Without a restart: after a crash, xdist would wait for the files of the worker that is gone, for ever.
+PYTEST ?= -n 2 --dist loadfile --max-worker-restart 0
 
 # A Python that was asked for by name is the only candidate.
 CANDIDATES = $(if $(filter file,$(origin PYTHON)),$(PYTHON) python3.13 python3.12 python3.11,$(PYTHON))

@@ -23,6 +23,7 @@ RESNETS = {
     "resnet18-slim3": ("BasicBlock", (1, 1, 1)),
 }
 IMAGENET_STATISTICS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_ONEDNN_BLOCK = 16  # channels that oneDNN takes at a time with AVX-512
 CENTRED = ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))  # mean and standard deviation where the data's own are not asked for
 
 
@@ -47,6 +48,18 @@ def channel_std(model: nn.Module) -> Float[Tensor, "1 3 1 1"]:
     return torch.ones(1, 3, 1, 1) if found is None else found.std.detach().clone()
 
 
+class Narrow(nn.Conv2d):
+    """A 1x1 convolution with a stride, of the pixels that the stride leaves: the same map, in two steps.
+
+    In one step, on several threads and with fewer than 16 channels laid out channels-last, oneDNN's gradient of the
+    weights writes past its workspace and the process dies (uxlfoundation/oneDNN#6035, torch 2.14).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows, columns = self.stride
+        return nn.functional.conv2d(x[..., ::rows, ::columns], self.weight, self.bias)
+
+
 class ResNet(nn.Module):
     """A residual network (He et al. 2016) of any width, number of stages and stem, from torchvision's blocks.
 
@@ -69,8 +82,9 @@ class ResNet(nn.Module):
                 step = 2 if stage > 0 and k == 0 else 1
                 down = None
                 if step != 1 or channels != planes * block.expansion:
+                    convolution = Narrow if channels < _ONEDNN_BLOCK else nn.Conv2d
                     down = nn.Sequential(
-                        nn.Conv2d(channels, planes * block.expansion, 1, step, bias=False),
+                        convolution(channels, planes * block.expansion, 1, step, bias=False),
                         norm(planes * block.expansion),
                     )
                 layers.append(block(channels, planes, step, down, norm_layer=norm))

@@ -60,6 +60,15 @@ def _shapes_checked(request: pytest.FixtureRequest):
     jaxtyping.config.update("jaxtyping_disable", False)
 
 
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """No test leaves torch more threads than it found, on which the last bits of all later ones would depend."""
+    yield
+    left = torch.get_num_threads()
+    torch.set_num_threads(1)
+    assert left == 1, f"torch is left with {left} threads"
+
+
 @pytest.fixture
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)

@@ -1,5 +1,8 @@
 """The networks: torchvision's where they claim to be, and images in [0, 1] everywhere."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 import torchvision
@@ -124,6 +127,35 @@ def test_without_a_generator_torch_decides():
 def test_convolutions_are_channels_last():
     model = semcont.build("resnet18-slim3", classes=3, width=8)
     assert model.layer2[0].conv1.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_narrow_network_can_be_trained_on_several_threads():
+    """In a process of its own, which the network as torchvision has it would take down; the gradients are the same."""
+    code = """if True:
+        import torch
+        import semcont
+        found = []
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            model = semcont.build("resnet18-slim3", classes=3, width=8, generator=torch.Generator().manual_seed(0))
+            x = torch.rand(43, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+            model.eval()(x.contiguous(memory_format=torch.channels_last)).square().mean().backward()
+            found.append(torch.cat([weight.grad.flatten() for weight in model.parameters()]))
+        apart, size = (found[1] - found[0]).norm(), found[0].norm()
+        assert apart < 1e-5 * size, (apart, size)"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_narrow_shortcut_is_the_convolution_it_stands_for(generator):
+    ours, theirs = models.Narrow(5, 7, 1, 2, bias=False), nn.Conv2d(5, 7, 1, 2, bias=False)
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(3, 5, 9, 8, generator=generator)
+    torch.testing.assert_close(ours(x), theirs(x))
+    for width, narrow in ((16, [False, False]), (8, [True, False])):
+        model = semcont.build("resnet18-slim3", classes=3, width=width)
+        shortcuts = [stage[0].downsample[0] for stage in (model.layer2, model.layer3)]
+        assert [type(module) is models.Narrow for module in shortcuts] == narrow
 
 
 TORCHVISION = ["mobilenet_v3_small", "squeezenet1_1", "vit_b_32", "shufflenet_v2_x0_5"]

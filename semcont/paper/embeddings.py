@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Float64
 
 from ..perturbations import LEVELS
-from . import statistics
+from . import devices, statistics
 from .discontinuity import POOLED, altered, grouped, reference, share
 from .measurements import measurement
 from .runs import Run, predict
@@ -38,7 +38,9 @@ def project(points: Float[np.ndarray, "n k"], embedding: str, seed: int = 0) -> 
     if embedding == "umap":
         from umap import UMAP
 
-        return UMAP(n_neighbors=min(15, len(points) - 1), random_state=seed, n_jobs=1).fit_transform(points)
+        umap = UMAP(n_neighbors=min(15, len(points) - 1), random_state=seed, n_jobs=1)
+        with devices.threads(torch.get_num_threads()):  # of which numba, beneath UMAP, would leave torch one per core
+            return umap.fit_transform(points)
     raise ValueError(f"unknown embedding {embedding!r} (one of {', '.join(EMBEDDINGS)})")
 
 
