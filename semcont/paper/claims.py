@@ -148,15 +148,23 @@ def _if_levelled(claim: Claim, judged: Judged, told: dict[str, dict[str, bool]],
     """
     if judged.p is None or not told or not judged.verdict.startswith(DECIDED):
         return judged
-    told = told.get(turning.data_of(claim), {})
     arms = list(dict.fromkeys(_trained_as(label, settings) for label in (*claim.arms, *claim.against)))
-    growing, untried = [arm for arm in arms if told.get(arm) is False], [arm for arm in arms if arm not in told]
-    why = [f"training of {' and '.join(growing)} had not levelled off"] if growing else []
-    why += [f"whether training of {' and '.join(untried)} had levelled off was not tried"] if untried else []
+    why = _growing(arms, told, turning.data_of(claim))
     if not why:
         return judged
     reason = f"{'; '.join(why)}; as it stands {judged.verdict}, {judged.reason}; {wording.power_text(judged.cases)}"
     return replace(judged, verdict="undecided", reason=reason)
+
+
+def _growing(arms: list[str], told: dict[str, dict[str, bool]], data: str) -> list[str]:
+    """Which of the arms were not seen to level off on these data, in words; [] where all were."""
+    mine, before = told.get(data, {}), told.get(turning.ARMS, {})
+    growing, untried = [arm for arm in arms if mine.get(arm) is False], [arm for arm in arms if arm not in mine]
+    tuned = [arm for arm in growing if data == turning.TRANSFER and before.get(arm) is not False]
+    trained = [arm for arm in growing if arm not in tuned]
+    why = [f"training of {' and '.join(trained)} had not levelled off"] if trained else []
+    why += [f"fine-tuning of {' and '.join(tuned)} had not levelled off"] if tuned else []
+    return why + ([f"whether training of {' and '.join(untried)} had levelled off was not tried"] if untried else [])
 
 
 def _trained_as(label: str, settings: Preset) -> str:

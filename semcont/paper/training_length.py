@@ -13,6 +13,7 @@ from .. import attacks as attacking
 from . import audit, paired, robustness, statistics, variants
 from .arrays import groups_of
 from .continuity import PAIRS
+from .doubling import largest
 from .images import source_of
 from .measurements import measurement
 from .paired import Contrast
@@ -119,13 +120,8 @@ def levelled(changes: pd.DataFrame) -> pd.DataFrame:
         last = part[part["epochs"] == part["epochs"].max()]
         about = {"arm": arm, "epochs": float(both[both].index.min() // 2) if both.any() else np.nan}
         seeds = pd.concat([last["least"], last["most"]])
-        rows.append(about | {"last_change": _largest(last["change"]), "last_seed": _largest(seeds)})
+        rows.append(about | {"last_change": largest(last["change"]), "last_seed": largest(seeds)})
     return pd.DataFrame(rows, columns=["arm", "epochs", "last_change", "last_seed"])
-
-
-def _largest(changes: pd.Series) -> float:
-    """The change that is furthest from zero, with its sign."""
-    return float(changes.iloc[changes.abs().argmax()])
 
 
 def orders(table: pd.DataFrame) -> pd.DataFrame:

@@ -49,12 +49,12 @@ def test_the_criterion_takes_the_mean_over_seeds_and_either_direction():
     table = rows(base=([0.9, 0.8], [0.93, 0.79]), c=([0.8, 0.8], [0.825, 0.825]), aug=([0.8, 0.8], [0.77, 0.77]))
     found = colour_length.levelled(table, 2.0).set_index("arm")
     assert found["change"].tolist() == pytest.approx([1.0, 2.5, -3.0])
+    assert found["one_seed"].tolist() == pytest.approx([3.0, 2.5, -3.0])
     assert found["levelled"].tolist() == [True, False, False]
     assert found["epochs"].eq(10).all() and found["seeds"].eq(2).all()
     said = colour_length.conclusion(found.reset_index(), 2.0)
-    assert (
-        "not levelled off**: `c` (+2.5 points), `aug` (-3.0 points)" in said and "3.0 points at most; from 2 on" in said
-    )
+    assert "not levelled off**: `c` (+2.5 points), `aug` (-3.0 points)" in said
+    assert "3.0 points at most, and from 2 on it counts; a single seed's moves by up to 3.0" in said
     assert "**levelled off**, all 1" in colour_length.conclusion(found.reset_index()[:1], 2.0)
     assert "- The same, P's hue" in colour_length.conclusion(found.reset_index().assign(data=HUES), 2.0)
     assert "doubled_seeds" in colour_length.conclusion(colour_length.levelled(pd.DataFrame(), 2.0), 2.0)

@@ -122,7 +122,7 @@ def test_the_criterion_takes_the_mean_over_seeds_of_each_arm_on_each_target():
     assert levels["levelled"].tolist() == [True, True, True, False] and levels["seeds"].eq(2).all()
     said = transfer_length.conclusion(levels, 2.0)
     assert "- Photographs: **levelled off**, all 2." in said and "- Faces: **not levelled off**: `c` (-3.0" in said
-    assert "3.0 points at most; from 2 on it counts" in said
+    assert "3.0 points at most, and from 2 on it counts" in said
     nothing = transfer_length.levelled(pd.DataFrame(), 2.0)
     assert nothing.empty and "transfer.doubled_seeds" in transfer_length.conclusion(nothing, 2.0)
 
@@ -213,6 +213,14 @@ BOTH = (("base", True), ("c", True))
 )
 def test_a_fine_tune_has_to_level_off_and_a_probe_has_no_length(judge, sources, tuned, verdict):
     assert judge(sources, tuned) == [verdict, "reproduced"]
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"), [(True, "fine-tuning of c had not levelled"), (False, "training of c had not levelled")]
+)
+def test_the_reason_says_which_of_the_two_trainings_it_was(judge, source, reason):
+    judge(said(("base", True), ("c", source)), said(("base", True), ("c", False), data=TRANSFER))
+    assert claims.judge("quick")[0]["reason"][0].startswith(reason)
 
 
 def test_a_fine_tune_from_networks_that_had_not_levelled_off_settles_nothing(judge):
