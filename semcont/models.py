@@ -23,8 +23,8 @@ RESNETS = {
     "resnet18-slim3": ("BasicBlock", (1, 1, 1)),
 }
 IMAGENET_STATISTICS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-_ONEDNN_BLOCK = 16  # channels that oneDNN takes at a time with AVX-512
 CENTRED = ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))  # mean and standard deviation where the data's own are not asked for
+_ONEDNN_BLOCK = 16  # channels that oneDNN takes at a time with AVX-512
 
 
 class Normalize(nn.Module):
@@ -82,7 +82,7 @@ class ResNet(nn.Module):
                 step = 2 if stage > 0 and k == 0 else 1
                 down = None
                 if step != 1 or channels != planes * block.expansion:
-                    convolution = Narrow if channels < _ONEDNN_BLOCK else nn.Conv2d
+                    convolution = Narrow if step != 1 and channels < _ONEDNN_BLOCK else nn.Conv2d
                     down = nn.Sequential(
                         convolution(channels, planes * block.expansion, 1, step, bias=False),
                         norm(planes * block.expansion),

@@ -42,7 +42,7 @@ def show_worst(section, found: Audited) -> None:
     section.figure("s05_worst_case", plots.worst_case(steps), table=steps, alt=describe_ladder(steps))
     shown = robustness.across(found.checks, "check", "value")
     section.table("audit_flags", found.checks, show=shown, caption="The flags, in percent; ! marks a raised one")
-    caption = "What the attacks took, over all networks; images that earlier ones had broken count, too"
+    caption = "What the attacks took, over all networks; images that no longer had to be attacked count, too"
     section.table("audit_runtime", runtime(found), caption=caption)
     section.conclude(conclusion(found))
 
