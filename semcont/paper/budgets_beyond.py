@@ -40,7 +40,7 @@ class Lengths:
 
     epochs: tuple[int, ...] = ()  # at least five to see a curve; none: no such trainings
     arms: tuple[str, ...] = ("base", "c", "adv", "adv+c")
-    seeds: int = 3  # of each; 0: planned, and none trained yet
+    seeds: int = 3  # of each, of `few_arms` at most few_seeds; 0: planned, and none trained yet
     doubled: tuple[str, ...] = ()  # arms also as long as they train elsewhere and twice that: levelled off?
     halved: tuple[str, ...] = ()  # arms also as long as they train elsewhere and half that, which asks less time
     tolerance: float = (

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from . import continuity, features, gradients, paired, variants
-from .training_length import CONTRASTS, updates
+from .training_length import CONTRASTS, across, updates
 from .verdicts.turning import RATIOS
 
 MEASURES = {
@@ -55,14 +55,11 @@ def orders(table: pd.DataFrame) -> pd.DataFrame:
 
 def reading(order: pd.DataFrame) -> pd.DataFrame:
     """`orders` as they are read: a row per pair and measure, a column per length; ratios, or points, with intervals."""
-    cells = pd.DataFrame({"arms": order["first"] + " − " + order["second"]})
-    cells.loc[order["measure"].isin(RATIOS), "arms"] = order["first"] + " / " + order["second"]
-    cells["measure"] = order["measure"].map(MEASURES)
-    cells["column"] = [f"{epochs:g} epochs" for epochs in order["epochs"]]
-    cells["text"] = [_cell(row) for row in order.itertuples()]
-    wide = cells.pivot(index=["measure", "arms"], columns="column", values="text")
-    by_length = [f"{epochs:g} epochs" for epochs in sorted(set(order["epochs"]))]
-    return wide[by_length].fillna("").rename_axis(columns=None).reset_index()
+    ratio = order["measure"].isin(RATIOS)
+    pairs = (order["first"] + " / " + order["second"]).where(ratio, order["first"] + " − " + order["second"])
+    texts = [_cell(row) for row in order.itertuples()]
+    cells = pd.DataFrame({"measure": order["measure"].map(MEASURES), "arms": pairs})
+    return across(order["epochs"], cells.assign(text=texts))
 
 
 def _cell(row) -> str:

@@ -139,10 +139,16 @@ def reading(order: pd.DataFrame) -> pd.DataFrame:
     texts = [f"{100 * row.mean:+.1f}{bound}" for row, bound in zip(order.itertuples(), bounds, strict=True)]
     pairs = order["first"] + " − " + order["second"]
     cells = pd.DataFrame({"arms": pairs, "measure": order["measure"].map(lambda name: MEASURES[name][0])})
-    cells = cells.assign(column=[f"{epochs:g} epochs" for epochs in order["epochs"]], text=texts)
-    wide = cells.pivot(index=["arms", "measure"], columns="column", values="text")
-    by_length = [f"{epochs:g} epochs" for epochs in sorted(set(order["epochs"]))]
-    return wide[by_length].fillna("").rename_axis(columns=None).reset_index()
+    return across(order["epochs"], cells.assign(text=texts))
+
+
+def across(lengths: pd.Series, cells: pd.DataFrame) -> pd.DataFrame:
+    """The column text of `cells` laid out by length, a column for each; the other columns say what a row is."""
+    rows = [name for name in cells.columns if name != "text"]
+    column = lengths.map("{:g} epochs".format)
+    wide = cells.assign(column=column).pivot(index=rows, columns="column", values="text")
+    in_order = [f"{epochs:g} epochs" for epochs in sorted(set(lengths))]
+    return wide[in_order].fillna("").rename_axis(columns=None).reset_index()
 
 
 def curves(table: pd.DataFrame) -> pd.DataFrame:

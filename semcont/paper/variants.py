@@ -50,13 +50,16 @@ TERM_ZERO = "term zero"
 
 
 def lengths(preset: Preset) -> list[Variant]:
-    """The arms of `preset.lengths` at each length in epochs, each with its schedule; `doubled` and `halved` at two."""
+    """The arms of `preset.lengths` at each length in epochs, each with its schedule; `doubled` and `halved` at two. Of
+    `few_arms` no more seeds than the preset has of them.
+    """
     own = preset.lengths
     trained_so = [(arm, n) for arm in own.arms for n in own.epochs]
     trained_so += [(arm, k * preset.epochs_of(arm)) for arm in own.doubled for k in (1, 2)]
     trained_so += [(arm, preset.epochs_of(arm) // k) for arm in own.halved for k in (2, 1)]
     each = dict.fromkeys(trained_so) if own.seeds else ()
-    return [Variant(f"{arm}, {n} epochs", arm, {"epochs": n}, own.seeds) for arm, n in each]
+    most = {arm: min(own.seeds, preset.seeds_of(arm)) for arm in preset.few_arms}
+    return [Variant(f"{arm}, {n} epochs", arm, {"epochs": n}, most.get(arm, own.seeds)) for arm, n in each]
 
 
 def contexts(preset: Preset) -> list[Variant]:

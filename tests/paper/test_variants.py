@@ -129,6 +129,8 @@ def test_an_arm_may_be_asked_at_half_its_length_instead_of_twice():
     preset = replace(preset, lengths=Lengths(arms=("base",), halved=("madry",), seeds=1))
     jobs = [(job.arm, job.change) for job in graph.training_lengths(preset)]
     assert jobs == [("madry", f"epochs={usual}"), ("madry", "plain")]
+    few = replace(preset, seeds=3, few_arms=("madry",), few_seeds=1, lengths=replace(preset.lengths, seeds=2))
+    assert [v.seeds for v in variants.lengths(few)] == [1, 1]  # not more than the arm has
     with pytest.raises(ValueError, match="halved names madry, whose 3 epochs are odd"):
         replace(preset, long_epochs=3)
 
