@@ -10,7 +10,7 @@ from torch import Tensor
 from ..datasets import ImageSet
 from ..losses import cosine_distance, distance_score, kl
 from ..perturbations import LEVELS, perturb
-from . import statistics
+from . import directions, statistics
 from .arrays import groups_of, numpy_of
 from .measurements import measurement
 from .runs import Run, predict
@@ -207,7 +207,7 @@ def seeds(table: pd.DataFrame) -> str:
             f"*Single run*: one network per arm, seed {found[0]}. This is a direction; the intervals know the test "
             "images, not how much another seed would change."
         )
-    return f"{len(found)} networks per arm; each comparison is within a seed."
+    return f"{directions.per_arm(table)} networks per arm; each comparison is within a seed."
 
 
 def conclusion(table: pd.DataFrame) -> str:

@@ -45,7 +45,14 @@ def caution(table: pd.DataFrame) -> str:
             "Each arm is a single run. Intervals speak of the choice of test images alone: another seed may give "
             "another order, and nothing here is settled by one."
         )
-    return f"Each arm was trained with {seeds} seeds; the intervals shown are of single runs, over test images."
+    return f"Each arm was trained with {per_arm(table)} seeds; the intervals shown are of single runs, over test images."
+
+
+def per_arm(table: pd.DataFrame) -> str:
+    """How many seeds the arms have: a number, or a range where some have fewer."""
+    counts = table.groupby("arm")["seed"].nunique()
+    least, most = counts.min(), counts.max()
+    return f"{most}" if least == most else f"{least} to {most}"
 
 
 def over_cases(rows: pd.DataFrame) -> str:

@@ -197,6 +197,7 @@ def test_a_mixed_direction_is_called_mixed_and_seeds_are_counted():
     assert continuity.direction(pd.DataFrame(rows)) == "lower in 1 of 2: mixed (intervals apart in 1)"
     two = pd.concat([_table({"base": 1.0}), _table({"base": 1.0}).assign(seed=1)])
     assert continuity.seeds(two).startswith("2 networks per arm")
+    assert continuity.seeds(pd.concat([two, _table({"squeeze": 1.0})])).startswith("1 to 2 networks per arm")
 
 
 def test_the_order_in_both_directions_is_held_against_fig3():
