@@ -45,7 +45,8 @@ def caution(table: pd.DataFrame) -> str:
             "Each arm is a single run. Intervals speak of the choice of test images alone: another seed may give "
             "another order, and nothing here is settled by one."
         )
-    return f"Each arm was trained with {per_arm(table)} seeds; the intervals shown are of single runs, over test images."
+    several = per_arm(table)
+    return f"Each arm was trained with {several} seeds; the intervals shown are of single runs, over test images."
 
 
 def per_arm(table: pd.DataFrame) -> str:

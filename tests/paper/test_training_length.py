@@ -121,6 +121,12 @@ def test_the_figure_has_a_point_for_each_length():
     assert "one length only" in training_length.conclusion(pd.DataFrame(), 1.0)
 
 
+def test_updates_are_written_as_short_as_seven_of_them_need():
+    axes = plots.training_lengths(_table("test", base={75: [0.5], 150: [0.6], 4813: [0.6], 9950: [0.7], 45_045: [0.7]}))
+    assert [text.get_text() for text in axes[0, 0].get_xticklabels()] == ["750", "1.5k", "48k", "100k", "450k"]
+    plt.close("all")
+
+
 def test_arms_at_two_lengths_alone_are_judged_and_make_no_curve():
     curve = {4: [0.4, 0.5], 8: [0.6, 0.7], 16: [0.7, 0.8]}
     table = pd.concat(

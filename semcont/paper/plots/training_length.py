@@ -36,10 +36,17 @@ def training_lengths(
         panel.set(title=training_length.MEASURES[measure][0], xscale="log", xlabel="updates")
         panel.xaxis.set_minor_locator(NullLocator())
         panel.xaxis.set_minor_formatter(NullFormatter())
-        panel.set_xticks(ticks, [f"{tick:,}" for tick in ticks], fontsize=8)
+        panel.set_xticks(ticks, [_short(tick) for tick in ticks], fontsize=8)
         panel.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
     first = np.ravel(ax)[0]
     style.legend_above(first.figure, first)
     ring = [style.entry("the study's length", markersize=9, markerfacecolor="none")] if own else []
     style.key_below(first.figure, [*style.bands_key(test), *ring])
     return ax
+
+
+def _short(updates: int) -> str:
+    """As long as seven of them can stand side by side: thousands to two digits, which the table gives in full."""
+    if updates < 1000:
+        return f"{updates}"
+    return f"{updates / 1000:.2g}k" if updates < 99_500 else f"{updates / 1000:.0f}k"
