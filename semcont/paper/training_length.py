@@ -187,10 +187,11 @@ def conclusion(table: pd.DataFrame, tolerance: float) -> str:
         f"and under attack, by less than {tolerance:g} points, mean over seeds:",
         "",
     ]
+    seeds = table.groupby("arm")["seed"].nunique()
     for row in levelled(doublings(table, tolerance)).itertuples():
         word = "has **not** levelled off" if np.isnan(row.epochs) else f"has levelled off at {row.epochs:g} epochs"
-        moved = f"the last doubling changed it by {row.last_change:+.1f} points, one seed by {row.last_seed:+.1f}"
-        lines.append(f"- `{row.arm}` {word}; {moved}.")
+        single = " on its only seed" if seeds[row.arm] == 1 else f", one seed by {row.last_seed:+.1f}"
+        lines.append(f"- `{row.arm}` {word}; the last doubling changed it by {row.last_change:+.1f} points{single}.")
     order = orders(table)
     lines += ["", *_turns_told(order)]
     return "\n".join(lines)

@@ -46,6 +46,8 @@ def test_seeds_that_cancel_each_other_are_told():
     assert found["epochs"] == 32 and found["last_change"] == pytest.approx(0)
     assert found["last_seed"] == pytest.approx(-10)
     assert "changed it by +0.0 points, one seed by -10.0" in training_length.conclusion(table.assign(split="val"), 1.0)
+    alone = training_length.conclusion(table[table["seed"] == 0].assign(split="val"), 1.0)
+    assert "changed it by -10.0 points on its only seed." in alone
 
 
 def test_a_fall_is_a_change_and_both_measures_have_to_be_level():
