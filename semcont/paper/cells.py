@@ -15,6 +15,11 @@ def in_percent(rows: pd.DataFrame, value: str = "accuracy", number: str = "{:.1f
     return f"{middle} [{low}, {high}]"
 
 
+def in_range(least: object, most: object) -> str:
+    """ "3", "1 to 10"."""
+    return f"{least}" if least == most else f"{least} to {most}"
+
+
 def in_epochs(count: int) -> str:
     """ "1 epoch", "8 epochs"."""
     return f"{count} epoch" if count == 1 else f"{count} epochs"

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from .cells import in_range
+
 
 @dataclass(frozen=True)
 class Direction:
@@ -52,8 +54,7 @@ def caution(table: pd.DataFrame) -> str:
 def per_arm(table: pd.DataFrame) -> str:
     """How many seeds the arms have: a number, or a range where some have fewer."""
     counts = table.groupby("arm")["seed"].nunique()
-    least, most = counts.min(), counts.max()
-    return f"{most}" if least == most else f"{least} to {most}"
+    return in_range(counts.min(), counts.max())
 
 
 def over_cases(rows: pd.DataFrame) -> str:

@@ -18,6 +18,7 @@ from ..datasets import ImageSet
 from ..losses import distance_score
 from ..perturbations import LEVELS, perturb
 from . import statistics
+from .cells import in_range
 from .measurements import measurement
 from .runs import Run, per_batch, predict
 
@@ -214,7 +215,7 @@ def _of(table: pd.DataFrame, measure: str, perturbation: str = POOLED, level: in
 def setup(table: pd.DataFrame) -> str:
     """What a table of `distances` compares with what, in Markdown."""
     least, most = table["others"].min(), table["others"].max()
-    many = f"{least}" if least == most else f"{least} or {most}" if most == least + 1 else f"{least} to {most}"
+    many = f"{least} or {most}" if most == least + 1 else in_range(least, most)
     return (
         f"{table['image'].nunique():,} test images of {table['label'].nunique()} classes, each beside {many} other "
         f"images of its class, at {len(table[['perturbation', 'level']].drop_duplicates())} settings."

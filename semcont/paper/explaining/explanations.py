@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ...datasets import ImageSet, mosaics
 from .. import interpretability
+from ..cells import in_range
 from ..interpretability import Explanations
 from ..measurements import measurement
 from ..presets import Preset
@@ -115,10 +116,10 @@ def describe_pairs(paired: pd.DataFrame) -> str:
     common = paired.groupby(["seed", "image"]).size()
     arms = paired.groupby("seed")["arm"].nunique()
     shared = (common == common.index.get_level_values("seed").map(arms)).groupby("seed").sum().min()
-    most = f"**{counts.max()}**" if counts.min() == counts.max() else f"**{counts.min()} to {counts.max()}**"
     return (
-        f"Each network is explained on {most} test images that it and `base` of its seed both classify correctly, out "
-        f"of at most {pool}; in every seed at least {shared} of them are the same for all arms."
+        f"Each network is explained on **{in_range(counts.min(), counts.max())}** test images that it and `base` of "
+        f"its seed both classify correctly, out of at most {pool}; in every seed at least {shared} of them are the "
+        f"same for all arms."
     )
 
 
