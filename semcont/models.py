@@ -14,8 +14,9 @@ from torch import Generator, Tensor, nn
 
 from ._checks import check_choice
 
-STEMS = ("cifar", "cifar-stride2", "imagenet")
-"""3x3 convolution with stride 1; the same with stride 2; 7x7 with stride 2 and max-pooling."""
+STEMS = ("cifar", "cifar-stride2", "cifar-averaged", "imagenet")
+"""3x3 convolution with stride 1; the same with stride 2; with stride 1 on the means of blocks of 2x2 pixels, so that it
+can pass over none; 7x7 with stride 2 and max-pooling."""
 
 RESNETS = {
     "resnet18": ("BasicBlock", (2, 2, 2, 2)),
@@ -69,7 +70,8 @@ class ResNet(nn.Module):
     def __init__(self, block, blocks, classes, width, stem, norm, statistics) -> None:
         super().__init__()
         self.normalize = Normalize(*statistics)
-        kernel, stride = {"cifar": (3, 1), "cifar-stride2": (3, 2), "imagenet": (7, 2)}[stem]
+        kernel, stride = {"cifar-stride2": (3, 2), "imagenet": (7, 2)}.get(stem, (3, 1))
+        self.means = nn.AvgPool2d(2, ceil_mode=True) if stem == "cifar-averaged" else nn.Identity()
         self.conv1 = nn.Conv2d(3, width, kernel, stride, kernel // 2, bias=False)
         self.bn1 = norm(width)
         self.relu = nn.ReLU(inplace=True)
@@ -98,7 +100,7 @@ class ResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
-        x = self.maxpool(self.relu(self.bn1(self.conv1(self.normalize(x)))))
+        x = self.maxpool(self.relu(self.bn1(self.conv1(self.means(self.normalize(x))))))
         for stage in range(self.stages):
             x = getattr(self, f"layer{stage + 1}")(x)
         return self.fc(self.avgpool(x).flatten(1))

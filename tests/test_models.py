@@ -31,7 +31,9 @@ def channels(model: nn.Module, x: torch.Tensor) -> list[tuple[int, ...]]:
     return shapes
 
 
-@pytest.mark.parametrize(("stem", "side"), [("cifar", 32), ("cifar-stride2", 16), ("imagenet", 8)])
+@pytest.mark.parametrize(
+    ("stem", "side"), [("cifar", 32), ("cifar-stride2", 16), ("cifar-averaged", 16), ("imagenet", 8)]
+)
 @pytest.mark.parametrize("norm", ["batch", "group"])
 def test_shapes_of_resnet18(stem, side, norm):
     model = semcont.build("resnet18", classes=7, width=8, stem=stem, norm=norm)
@@ -51,7 +53,25 @@ def test_shapes_of_the_slim_network_and_of_resnet50():
     assert [len(getattr(deep, f"layer{k}")) for k in (1, 2, 3, 4)] == [3, 4, 6, 3]
 
 
-@pytest.mark.parametrize(("side", "stem"), [(32, "cifar"), (48, "cifar-stride2"), (64, "imagenet"), (33, "cifar")])
+def test_a_stem_of_means_weighs_the_pixels_of_a_block_alike():
+    """At the cost of the stride: as many operations in the convolutions, and the same parameters."""
+    model, strided = (
+        semcont.build("resnet18-slim3", classes=3, width=8, stem=stem, generator=seeded()).eval()
+        for stem in ("cifar-averaged", "cifar-stride2")
+    )
+    x = images().requires_grad_()
+    model(x)[:, 0].sum().backward()
+    blocks = x.grad.unfold(2, 2, 2).unfold(3, 2, 2).flatten(4)
+    torch.testing.assert_close(blocks, blocks[..., :1].expand_as(blocks))
+    assert blocks.abs().amax() > 0
+    assert channels(model, images()) == channels(strided, images())
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), strided.parameters(), strict=True))
+
+
+SIDES = [(32, "cifar"), (48, "cifar-stride2"), (64, "imagenet"), (33, "cifar"), (33, "cifar-averaged")]
+
+
+@pytest.mark.parametrize(("side", "stem"), SIDES)
 def test_any_size_of_image(side, stem):
     assert semcont.build("resnet18-slim3", classes=3, width=8, stem=stem)(images(2, side)).shape == (2, 3)
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..models import STEMS
 from .budgets import at_least
 
 ABLATIONS: dict[str, dict[str, Any]] = {
@@ -73,6 +74,24 @@ class Frontier:
         for name in ("alphas", "betas", "eps"):
             if any(value <= 0 for value in getattr(self, name)):
                 raise ValueError(f"{name} must be above 0, not {list(getattr(self, name))}")
+
+
+@dataclass(frozen=True)
+class Stems:
+    """The adversarial arms behind other first layers (notebook 05): what is it worth to pass over pixels?
+
+    They are set beside the same arms behind the preset's own, as many seeds of each. No names: no such networks.
+    """
+
+    names: tuple[str, ...] = ()  # of `semcont.models.STEMS`
+    arms: tuple[str, ...] = ("adv", "adv+c")
+    seeds: int = 3  # of each; 0: planned, and none trained yet
+
+    def __post_init__(self) -> None:
+        at_least(self, 0, "seeds")
+        for name in self.names:
+            if name not in STEMS:
+                raise ValueError(f"names: there is no stem {name!r}, only {', '.join(STEMS)}")
 
 
 @dataclass(frozen=True)

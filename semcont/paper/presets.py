@@ -20,7 +20,7 @@ from .budgets import (
     Robustness,
     Transfer,
 )
-from .budgets_beyond import Controls, Frontier, Lengths, Tuning
+from .budgets_beyond import Controls, Frontier, Lengths, Stems, Tuning
 from .strict import SettingsError, build, convert, nearest, read_yaml
 
 
@@ -62,7 +62,7 @@ class Model:
 
     name: str
     width: int = 64
-    stem: Literal["cifar", "cifar-stride2", "imagenet"] = "cifar"
+    stem: Literal["cifar", "cifar-stride2", "cifar-averaged", "imagenet"] = "cifar"
     norm: Literal["batch", "group"] = "batch"
     weights: str = option("none")  # none, imagenet, or a .safetensors or .pth file
 
@@ -184,13 +184,14 @@ class Preset:
     controls: Controls = field(default_factory=Controls)
     lengths: Lengths = field(default_factory=Lengths)
     frontier: Frontier = field(default_factory=Frontier)
+    stems: Stems = field(default_factory=Stems)
     tuning: Tuning = field(default_factory=Tuning)
     ledger: Ledger = field(default_factory=Ledger)
 
     def __post_init__(self) -> None:
         named = {"arms": self.arms, "lengths.arms": self.lengths.arms, "frontier.arms": self.frontier.arms}
         named |= {"lengths.doubled": self.lengths.doubled, "lengths.halved": self.lengths.halved}
-        named |= {"controls.ablated": self.controls.ablated}
+        named |= {"controls.ablated": self.controls.ablated, "stems.arms": self.stems.arms}
         for key, arms in named.items():
             for arm in arms:
                 if arm not in losses.ARMS:

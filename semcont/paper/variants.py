@@ -84,6 +84,13 @@ def frontier(preset: Preset) -> list[Variant]:
     return [Variant(f"{arm}, {text}" if text else arm, arm, changes, own.seeds) for arm, text, changes in points]
 
 
+def stems(preset: Preset) -> list[Variant]:
+    """The arms of `preset.stems` behind the preset's own stem and each of the others, as many seeds of all."""
+    own = preset.stems
+    names = dict.fromkeys((preset.model.stem, *own.names)) if own.names and own.seeds else ()
+    return [Variant(f"{arm}, {name}", arm, {"stem": name}, own.seeds) for name in names for arm in own.arms]
+
+
 def candidates(preset: Preset) -> list[Variant]:
     """The weights that `preset.tuning` tries, each on its data and seed, and `base`, which is alpha 0; none: not tried.
 

@@ -8,7 +8,7 @@ import pytest
 from semcont.paper import runs, variants
 from semcont.paper.audit import grid
 from semcont.paper.budgets import Features
-from semcont.paper.budgets_beyond import ABLATIONS, Chosen, Controls, Frontier, Lengths, Tuning
+from semcont.paper.budgets_beyond import ABLATIONS, Chosen, Controls, Frontier, Lengths, Stems, Tuning
 from semcont.paper.execution import graph
 from semcont.paper.presets import Preset, changed, differing, load_preset
 from semcont.paper.runs import plan, split_of
@@ -20,11 +20,14 @@ QUICK, LOCAL, SMOKE = (load_preset(name) for name in ("quick", "local", "smoke")
 def on_seeds(preset, seeds):
     """The preset with every group of further networks on so many seeds."""
     tuning = replace(preset.tuning, seeds=seeds, chosen=Chosen(c=3.0))
-    groups = {name: replace(getattr(preset, name), seeds=seeds) for name in ("controls", "lengths", "frontier")}
+    groups = {
+        name: replace(getattr(preset, name), seeds=seeds) for name in ("controls", "lengths", "frontier", "stems")
+    }
     audit = replace(preset.robustness.audit, variant_seeds=seeds)
     return replace(preset, tuning=tuning, robustness=replace(preset.robustness, audit=audit), **groups)
 
 
+OF_SEEDS = (variants.ablations, variants.lengths, variants.frontier, variants.stems, variants.candidates)
 PLANNED, NONE_YET = on_seeds(LOCAL, 1), on_seeds(LOCAL, 0)
 
 
@@ -37,13 +40,13 @@ class Section(NamedTuple):
 
 
 def test_quick_trains_nothing_of_it():
-    for kind in (variants.ablations, variants.lengths, variants.contexts, variants.frontier, variants.candidates):
+    for kind in (*OF_SEEDS, variants.contexts):
         assert kind(QUICK) == [] and kind(PLANNED) != []
     assert variants.tuned(QUICK) == []
 
 
 def test_what_is_planned_for_no_seed_yet_is_not_trained():
-    for kind in (variants.ablations, variants.lengths, variants.frontier, variants.candidates, variants.tuned):
+    for kind in (*OF_SEEDS, variants.tuned):
         assert kind(PLANNED) != [] and kind(NONE_YET) == []
     assert graph.spaces(PLANNED) and not graph.spaces(NONE_YET)
     named = {name for name, _ in grid.variants(Section(NONE_YET))}
@@ -205,7 +208,7 @@ def test_the_graph_trains_what_the_notebooks_ask_for(preset):
         "02_training": (variants.lengths, variants.tuned),
         "03_continuity": (variants.ablations, variants.candidates, variants.tuned),
         "04_semantic_features": (variants.contexts, variants.tuned),
-        "05_robustness": (variants.frontier, variants.tuned),
+        "05_robustness": (variants.lengths, variants.frontier, variants.stems, variants.tuned),
         "07_transfer": (variants.tuned,),
     }
     for notebook, wanted in kinds.items():
@@ -228,6 +231,7 @@ def _settings(preset, arm, seed, changes) -> str:
         (Lengths, {"epochs": (4, 4)}, "distinct"),
         (Lengths, {"tolerance": 0.0}, "tolerance"),
         (Frontier, {"betas": (0.0,)}, "betas"),
+        (Stems, {"names": ("cifar-blurred",)}, "no stem 'cifar-blurred', only cifar, "),
         (Tuning, {"alphas": (1.0, 1.0)}, "alphas must be distinct"),
         (Tuning, {"lambdas": (0.0,)}, "lambdas must be distinct and above 0"),
         (Tuning, {"alphas": (1.0, 3.0), "chosen": Chosen(adv_c=2.0)}, "2 is none of the candidates"),

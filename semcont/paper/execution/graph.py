@@ -92,6 +92,11 @@ def frontier(preset: Preset) -> list[Job]:
     return _jobs(preset, variants.frontier(preset))
 
 
+def stems(preset: Preset) -> list[Job]:
+    """The adversarial arms behind a stem that cannot pass over pixels (notebook 05)."""
+    return _jobs(preset, variants.stems(preset))
+
+
 def candidates(preset: Preset) -> list[Job]:
     """The weights among which one is chosen on validation images (notebook 03)."""
     return _jobs(preset, variants.candidates(preset))
@@ -125,6 +130,7 @@ def beside(preset: Preset) -> dict[str, list[Job]]:
         "tuning": (candidates, tuned),
         "frontier": (frontier,),
         "spaces": (spaces,),
+        "stems": (stems,),
         "colours": (colours,),
     }
     known, found = set(arms(preset)), {}
@@ -151,7 +157,7 @@ NEEDS = {
     "02_training": (arms, training_lengths, tuned),
     "03_continuity": (arms, alphas, ablations, candidates, tuned),
     "04_semantic_features": (arms, contexts, tuned),
-    "05_robustness": (arms, lengths, spaces, frontier, tuned),
+    "05_robustness": (arms, lengths, training_lengths, spaces, stems, frontier, tuned),
     "07_transfer": (arms, tuned),
     "08_fairness": (colours,),
     CLAIMS: (),

@@ -11,6 +11,7 @@ from .features import destroyed_accuracy, destroyed_images
 from .frontier import frontier_plane
 from .gradients import pixel_maps, remainders, smoothness, training_curves
 from .interpretability import attribution_focus, attribution_maps
+from .lattice import lattice_share
 from .paired import paired_differences
 from .paths_of_strength import strength_paths
 from .robustness import eps_curve, eps_spaces, worst_case
