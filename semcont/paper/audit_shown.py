@@ -58,6 +58,8 @@ def show_spaces(section, found: Audited) -> None:
     own = table[table["training"] == grid.AS_ARMS]
     section.figure("s05_spaces", plots.eps_spaces(own), table=own[grid.COLUMNS], alt=describe_spaces(own))
     section.conclude(grid.conclusion(table) or "The paper has no numbers on these data that a cell could be near to.")
+    if told := grid.otherwise(table, section.preset.evaluation.eps):
+        section.conclude(told)
 
 
 def worst_evidence(found: Audited, short: pd.DataFrame, tuned: pd.DataFrame | None = None) -> dict:

@@ -133,6 +133,17 @@ def test_cells_that_are_the_same_attack_are_both_named():
     assert not elsewhere[["nearest", "fits"]].any(axis=None) and not grid.conclusion(elsewhere)
 
 
+def test_a_variant_is_told_beside_the_arm_on_its_own_seeds():
+    arms = _cells("adv", grid.AS_ARMS, {("pixels", 0.0): 0.9, ("pixels", 8.0): 0.5, ("normalised", 8.0): 0.8})
+    other = _cells("adv", "H", {("pixels", 0.0): 0.95, ("pixels", 8.0): 0.3, ("normalised", 8.0): 0.7})
+    table = pd.DataFrame(arms + other[::2])  # seed 0 alone, a point above the value
+    expected = (
+        "- *H*, without an attack and within 8/255 of pixels: `adv` 96.0 % and 31.0 % (as an arm 91.0 % and 51.0 %)."
+    )
+    assert grid.otherwise(table, 8.0) == expected
+    assert grid.otherwise(pd.DataFrame(arms), 8.0) == grid.otherwise(table, 4.0) == ""
+
+
 def test_the_variants_of_training_are_those_of_the_preset(monkeypatch):
     asked = []
     monkeypatch.setattr(grid, "trained", lambda preset, arm, seed, **changes: asked.append((arm, seed, changes)) or arm)

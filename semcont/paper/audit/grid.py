@@ -86,6 +86,27 @@ def conclusion(table: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
+def otherwise(table: pd.DataFrame, eps: float) -> str:
+    """What the variants of training keep without an attack and within `eps`, 1/255 of pixels, beside the arms as they
+    are on the same seeds, as Markdown, a line per training; empty without variants or where `eps` was not measured.
+    """
+    found = table[(table["space"] == "pixels") & table["eps"].isin([0.0, eps])]
+    found = found.assign(attacked=found["eps"] > 0, percent=100 * found["accuracy"])
+    wide = found.pivot(index=["arm", "seed"], columns=["training", "attacked"], values="percent")
+    lines = []
+    for training in dict.fromkeys(table["training"]):
+        if training == AS_ARMS or (training, True) not in wide:
+            continue
+        both = wide[[training, AS_ARMS]].dropna().groupby("arm", sort=False).mean()
+        told = [
+            f"`{arm}` {row[training, False]:.1f} % and {row[training, True]:.1f} % (as an arm "
+            f"{row[AS_ARMS, False]:.1f} % and {row[AS_ARMS, True]:.1f} %)"
+            for arm, row in both.iterrows()
+        ]
+        lines.append(f"- *{training}*, without an attack and within {eps:g}/255 of pixels: {'; '.join(told)}.")
+    return "\n".join(lines)
+
+
 # --- what may have been done otherwise --------------------------------------------------------------------------------
 
 
