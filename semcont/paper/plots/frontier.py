@@ -44,11 +44,13 @@ def _family(ax: Axes, rows: pd.DataFrame, arm: str) -> None:
     line = style.arm_line(arm, rows.groupby("variant")["seed"].nunique().max())
     ax.plot(rows["clean"], rows["robust"], ".", color=line["color"], alpha=0.4, markersize=4)
     ax.plot(means["clean"], means["robust"], **(line | {"markersize": 6}), zorder=3)
+    ends = means.iloc[-1] - means.iloc[0]
+    beside = (5, -10) if ends.prod() > 0 else (4, 4)  # below a line that rises, above one that falls
     for variant, mean in means.iterrows():
         _, _, text = variant.partition(", ")
         ax.annotate(
             text.replace("alpha", "α").replace("beta", "β").replace("eps", "ε"),
-            (mean["clean"], mean["robust"]), xytext=(4, 4), textcoords="offset points", fontsize=7, color=line["color"],
+            (mean["clean"], mean["robust"]), xytext=beside, textcoords="offset points", fontsize=7, color=line["color"],
         )  # fmt: skip
 
 
