@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import NullFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator, PercentFormatter
 
 from .. import lattice
 from . import style
@@ -32,14 +32,16 @@ def lattice_share(table: pd.DataFrame, ax: Sequence[Axes] | None = None) -> np.n
         panel.axvline(lattice.EVEN, color=style.MUTED, linewidth=1, linestyle=":", zorder=1)
         panel.set(xlabel=SHARE, ylabel=label)
         for axis in (panel.xaxis, panel.yaxis):
+            axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
             axis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
     if len(lengths):
         _over_lengths(panels[2], lengths)
     style.legend_above(panels[0].figure, panels[0])
     even = style.entry("all pixels read alike", marker="", linestyle=":")
-    hollow = arms.groupby("arm")["seed"].nunique().min() < 2
-    key = [style.entry("a network"), *([style.entry("single run", markerfacecolor="white")] if hollow else []), even]
-    style.key_below(panels[0].figure, key)
+    seeds = arms.groupby("arm")["seed"].nunique()
+    several = [style.entry("a network")] if seeds.max() > 1 else []
+    single = [style.entry("single run", markerfacecolor="white")] if seeds.min() < 2 else []
+    style.key_below(panels[0].figure, [*several, *single, even])
     return ax
 
 
