@@ -46,10 +46,9 @@ def differences(table: pd.DataFrame) -> pd.DataFrame:
 
 def shown(table: pd.DataFrame, apart: pd.DataFrame) -> pd.DataFrame:
     """A row per stem: the mean accuracies of both arms in percent, and their `differences` in points with intervals."""
-    means = table.groupby(["stem", "measure", "arm"], sort=False)["value"].mean()
     cells = {}
-    for stem, measure in dict.fromkeys(means.index.droplevel("arm")):
-        of = means[stem, measure]
+    for (stem, measure), rows in table.groupby(["stem", "measure"], sort=False):
+        of = rows.groupby("arm")["value"].mean()
         told = ", ".join(f"{arm} {100 * of[arm]:.1f}" for arm in (SECOND, FIRST) if arm in of.index)
         cells.setdefault(NAMES[stem], {})[MEASURES[measure][0]] = told
     wide = pd.DataFrame.from_dict(cells, orient="index").rename_axis("stem").reset_index()
