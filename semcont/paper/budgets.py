@@ -1,5 +1,6 @@
 """What each section of the study may spend, and its own settings: one group of keys in a preset per section."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,13 @@ def at_least(group, least: float, *names: str) -> None:
         value = getattr(group, name)
         if value is not None and value < least:
             raise ValueError(f"{name} must be at least {least}, not {value!r}")
+
+
+def among(group, name: str, known: Collection[str]) -> None:
+    """Raise `ValueError` for a name in the key `name` of `group` that is not `known`."""
+    for value in getattr(group, name):
+        if value not in known:
+            raise ValueError(f"{name}: there is no {value!r}, only {', '.join(known)}")
 
 
 @dataclass(frozen=True)

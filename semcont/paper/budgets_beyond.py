@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..models import STEMS
-from .budgets import at_least
+from .budgets import among, at_least
 
 ABLATIONS: dict[str, dict[str, Any]] = {
     "detach": {"detach": True},
@@ -30,9 +30,7 @@ class Controls:
 
     def __post_init__(self) -> None:
         at_least(self, 0, "seeds")
-        for name in self.ablations:
-            if name not in ABLATIONS:
-                raise ValueError(f"ablations: there is no {name!r}, only {', '.join(ABLATIONS)}")
+        among(self, "ablations", ABLATIONS)
 
 
 @dataclass(frozen=True)
@@ -89,9 +87,7 @@ class Stems:
 
     def __post_init__(self) -> None:
         at_least(self, 0, "seeds")
-        for name in self.names:
-            if name not in STEMS:
-                raise ValueError(f"names: there is no stem {name!r}, only {', '.join(STEMS)}")
+        among(self, "names", STEMS)
 
 
 @dataclass(frozen=True)

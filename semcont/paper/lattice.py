@@ -11,11 +11,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from . import robustness, variants
+from . import variants
 from .cells import in_range
 from .gradients import jacobian, pixel_norms
 from .measurements import measurement
 from .runs import Run, predict
+from .training_length import on_test
 
 PERIOD = 2
 """Pixels from one to the next that is read, in rows and in columns: the stride of one convolution."""
@@ -81,13 +82,13 @@ def measures(section) -> pd.DataFrame:
     arms = [variants.Variant(arm, arm, {}, preset.seeds_of(arm)) for arm in preset.arms]
     lengths = [v for v in variants.lengths(preset) if v.arm in preset.lengths.arms]
     settings = {"gradients": preset.gradients.images, "images": preset.robustness.images}
-    attacks, keys, parts = robustness.table2(preset), ["variant", "arm", "seed"], []
+    keys, parts = ["variant", "arm", "seed"], []
     for part, wanted in (("arms", arms), ("lengths", lengths)):
         if not wanted:
             continue
         found = variants.measured(section, wanted, reading, **settings)
-        under = variants.measured(section, wanted, robustness.by_attack, attacks=attacks, images=settings["images"])
-        attacked = under[under["attack"] == list(attacks)[1]].set_index(keys)["accuracy"].rename("attacked")
+        under = on_test(section, wanted, worst=False)
+        attacked = under[under["measure"] == "attacked"].set_index(keys)["accuracy"].rename("attacked")
         epochs = {v.name: v.changes.get("epochs", preset.epochs_of(v.arm)) for v in wanted}
         found = found.join(attacked, on=keys).assign(part=part)
         parts.append(found.assign(epochs=found["variant"].map(epochs)))
@@ -109,18 +110,21 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
     means = summary(table)
     names = {"share": "share", "clean": "whole image", "kept": "that quarter alone", "dropped": "the other three"}
     cells = {label: [f"{100 * value:.1f}" for value in means[name]] for name, label in names.items()}
-    between = [in_range(f"{100 * row.least:.0f}", f"{100 * row.most:.0f}") for row in means.itertuples()]
+    between = [_between(row) for row in means.itertuples()]
     found = pd.DataFrame({"arm": means["arm"], "networks": means["networks"], **cells})
     found.insert(3, "from, to", between)
     return found.assign(attacked=[f"{100 * value:.1f}" for value in means["attacked"]])
+
+
+def _between(row) -> str:
+    return in_range(f"{100 * row.least:.0f}", f"{100 * row.most:.0f}")
 
 
 def conclusion(table: pd.DataFrame) -> str:
     """In Markdown: which arms lean on one pixel in four, and whether their networks are the better for it."""
     means, lines = summary(table), []
     for row in means[means["share"] > HALF].itertuples():
-        between = in_range(f"{100 * row.least:.0f}", f"{100 * row.most:.0f}")
-        over = f", {between} % over {row.networks} networks" if row.networks > 1 else ""
+        over = f", {_between(row)} % over {row.networks} networks" if row.networks > 1 else ""
         lines.append(
             f"- `{row.arm}` has {100 * row.share:.0f} % of its squared gradient on one pixel in four{over}. It is "
             f"right on {100 * row.clean:.1f} % of the images, on {100 * row.kept:.1f} % with the other pixels in grey, "
@@ -132,8 +136,9 @@ def conclusion(table: pd.DataFrame) -> str:
                 f"- Over the {len(rows)} networks of `{arm}` the rank correlation of that share with clean accuracy is "
                 f"{_ranked(rows, 'clean')}, and with accuracy under attack {_ranked(rows, 'attacked')}."
             )
-    even = f"No arm has, on average, more than half of its squared gradient on one pixel in four (evenly: {EVEN:.0%})."
-    return "\n".join(lines) or even
+    even = f"(evenly: {100 * EVEN:.0f} %)"
+    none = f"No arm has, on average, more than half of its squared gradient on one pixel in four {even}."
+    return "\n".join(lines) or none
 
 
 def _ranked(rows: pd.DataFrame, name: str) -> str:

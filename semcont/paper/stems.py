@@ -6,8 +6,8 @@ behind a stem that takes the means of blocks of 2 x 2 pixels, all of them with t
 
 import pandas as pd
 
-from . import audit, paired, robustness, variants
-from .training_length import MEASURES
+from . import paired, variants
+from .training_length import MEASURES, on_test
 
 NAMES = {
     "cifar": "3 × 3",
@@ -23,15 +23,10 @@ def measures(section) -> pd.DataFrame:
 
     Empty where the preset asks for no other stem.
     """
-    preset, wanted = section.preset, variants.stems(section.preset)
+    wanted = variants.stems(section.preset)
     if not wanted:
         return pd.DataFrame()
-    attacks = robustness.table2(preset)
-    clean, attacked = attacks
-    table2 = variants.measured(section, wanted, robustness.by_attack, attacks=attacks, images=preset.robustness.images)
-    worst = audit.of_variants(section, wanted).assign(measure="worst")
-    table2 = table2.assign(measure=table2["attack"].map({clean: "clean", attacked: "attacked"}))
-    found = pd.concat([table2, worst], ignore_index=True).rename(columns={"accuracy": "value"})
+    found = on_test(section, wanted, worst=True).rename(columns={"accuracy": "value"})
     stem = {variant.name: variant.changes["stem"] for variant in wanted}
     return found.assign(stem=found["variant"].map(stem))[["stem", "arm", "seed", "measure", "value"]]
 

@@ -60,18 +60,25 @@ def measures(section) -> pd.DataFrame:
     wanted = variants.lengths(preset)
     if not wanted:
         return pd.DataFrame()
-    clean, attacked = robustness.table2(preset)
-    test = variants.measured(
-        section, wanted, robustness.by_attack, attacks=robustness.table2(preset), images=preset.robustness.images
-    )
-    parts = [test.assign(split="test", measure=test["attack"].map({clean: "clean", attacked: "attacked"}))]
-    if preset.lengths.worst:
-        parts.append(audit.of_variants(section, wanted).assign(split="test", measure="worst"))
+    parts = [on_test(section, wanted, worst=preset.lengths.worst).assign(split="test")]
     if not preset.training.refit:
         parts.append(variants.measured(section, wanted, on_validation).assign(split="val"))
     table = pd.concat(parts, ignore_index=True).rename(columns={"accuracy": "value"})
     table["updates"] = [updates(preset, int(epochs)) for epochs in table["epochs"]]
     return table[["arm", "seed", "epochs", "updates", "split", "measure", "value", "n", "low", "high"]]
+
+
+def on_test(section, wanted: list[variants.Variant], *, worst: bool) -> pd.DataFrame:
+    """The networks of the variants under Table 2's two attacks and, if asked, in the worst case over the audit's.
+
+    Rows as `robustness.by_attack` and `audit.of_variants` have them, with `variant` and `measure` (of `MEASURES`).
+    """
+    attacks, images = robustness.table2(section.preset), section.preset.robustness.images
+    found = variants.measured(section, wanted, robustness.by_attack, attacks=attacks, images=images)
+    found = found.assign(measure=found["attack"].map(dict(zip(attacks, ("clean", "attacked"), strict=True))))
+    if not worst:
+        return found
+    return pd.concat([found, audit.of_variants(section, wanted).assign(measure="worst")], ignore_index=True)
 
 
 # --- what the table says ----------------------------------------------------------------------------------------------

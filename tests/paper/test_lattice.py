@@ -82,7 +82,7 @@ def test_what_is_said_of_it():
     assert "with clean accuracy is undefined, and with accuracy under attack +1.00." in told
     shown = lattice.shown(table).set_index("arm")
     assert shown.loc["adv+c", "from, to"] == "40 to 90" and shown.loc["trades", "from, to"] == "80"
-    assert "evenly: 25%" in lattice.conclusion(table[table["arm"] == "base"])
+    assert "evenly: 25 %" in lattice.conclusion(table[table["arm"] == "base"])
     assert "trades 80 %" in lattice.describe(table) and "length" not in lattice.describe(table)
 
 

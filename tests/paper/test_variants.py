@@ -231,7 +231,7 @@ def _settings(preset, arm, seed, changes) -> str:
         (Lengths, {"epochs": (4, 4)}, "distinct"),
         (Lengths, {"tolerance": 0.0}, "tolerance"),
         (Frontier, {"betas": (0.0,)}, "betas"),
-        (Stems, {"names": ("cifar-blurred",)}, "no stem 'cifar-blurred', only cifar, "),
+        (Stems, {"names": ("cifar-blurred",)}, "names: there is no 'cifar-blurred', only cifar, "),
         (Tuning, {"alphas": (1.0, 1.0)}, "alphas must be distinct"),
         (Tuning, {"lambdas": (0.0,)}, "lambdas must be distinct and above 0"),
         (Tuning, {"alphas": (1.0, 3.0), "chosen": Chosen(adv_c=2.0)}, "2 is none of the candidates"),

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from .. import frontier
 from . import style
@@ -26,8 +25,7 @@ def frontier_plane(table: pd.DataFrame, ax: Sequence[Axes] | None = None) -> np.
         panel.set(xlabel="clean accuracy", ylabel=frontier.MEASURES[measure])
         panel.margins(0.12)
         for axis in (panel.xaxis, panel.yaxis):
-            axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-            axis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+            style.in_percent(axis)
     first = np.ravel(ax)[0]
     style.legend_above(first.figure, first)
     seeds = table.groupby("arm")["seed"].nunique()

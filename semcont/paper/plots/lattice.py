@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
 from .. import lattice
 from . import style
@@ -32,8 +32,7 @@ def lattice_share(table: pd.DataFrame, ax: Sequence[Axes] | None = None) -> np.n
         panel.axvline(lattice.EVEN, color=style.MUTED, linewidth=1, linestyle=":", zorder=1)
         panel.set(xlabel=SHARE, ylabel=label)
         for axis in (panel.xaxis, panel.yaxis):
-            axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-            axis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+            style.in_percent(axis)
     if len(lengths):
         _over_lengths(panels[2], lengths)
     style.legend_above(panels[0].figure, panels[0])
@@ -51,8 +50,6 @@ def _over_lengths(ax: Axes, rows: pd.DataFrame) -> None:
     ticks = sorted(set(ends["epochs"]))
     arm_lines(ax, ends, {epochs: epochs for epochs in ticks}, by="epochs", value="share")
     ax.axhline(lattice.EVEN, color=style.MUTED, linewidth=1, linestyle=":", zorder=1)
-    ax.set(xscale="log", xlabel="epochs of training", ylabel=SHARE)
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    ax.set(xlabel="epochs of training", ylabel=SHARE)
+    style.doubling(ax, ticks, [f"{tick:g}" for tick in ticks])
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))

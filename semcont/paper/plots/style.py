@@ -11,9 +11,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator, PercentFormatter
 
 ARM_COLOURS = {
     "base": "#5b5b5b",
@@ -183,6 +185,20 @@ def networks_key(table: pd.DataFrame) -> list[Line2D]:
 
 def _single(marker: str) -> Line2D:
     return entry(SINGLE, marker, markerfacecolor="white", markeredgewidth=1.2, linestyle="-", linewidth=1)
+
+
+def in_percent(axis: Axis) -> None:
+    """Whole percents of a share, at ticks where they are exact."""
+    axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+
+
+def doubling(ax: Axes, ticks: Sequence[int], labels: Sequence[str], **look) -> None:
+    """A logarithmic axis across, with these ticks alone."""
+    ax.set_xscale("log")
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.set_xticks(ticks, labels, **look)
 
 
 def legend_above(fig: Figure, ax: Axes, columns: int | None = None) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import NullFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
 from .. import training_length
 from . import style
@@ -33,10 +33,8 @@ def training_lengths(
                 ring = {"s": 95, "facecolors": "none", "edgecolors": style.ARM_COLOURS[arm], "linewidths": 1.4}
                 panel.scatter(own[arm], means[arm, own[arm]], **ring, zorder=4)
         ticks = sorted(set(part["updates"]))
-        panel.set(title=training_length.MEASURES[measure][0], xscale="log", xlabel="updates")
-        panel.xaxis.set_minor_locator(NullLocator())
-        panel.xaxis.set_minor_formatter(NullFormatter())
-        panel.set_xticks(ticks, [_short(tick) for tick in ticks], fontsize=8)
+        panel.set(title=training_length.MEASURES[measure][0], xlabel="updates")
+        style.doubling(panel, ticks, [_short(tick) for tick in ticks], fontsize=8)
         panel.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
     first = np.ravel(ax)[0]
     style.legend_above(first.figure, first)
