@@ -214,12 +214,12 @@ def comparisons(preset: str) -> pd.DataFrame:
 
     Columns: id, section, source ("paper" or "ours"), case (the paper's setting or our case), seed, unit, first,
     second, difference, low, high, and `sign`: +1 where the claim wants the difference positive, -1 where negative.
-    Shares are in percent, their differences in percentage points. Claims whose evidence is missing have the paper's
-    rows alone.
+    Shares are in percent, their differences in percentage points; a margin is a difference without its two sides.
+    Claims whose evidence is missing have the paper's rows alone.
     """
     rows: list[dict[str, Any]] = []
     for claim in load_claims():
-        if claim.kind != "training" or not claim.tested:
+        if not claim.of_training or not claim.tested:
             continue
         common = {"id": claim.id, "section": claim.section, "sign": _sign(claim)}
         for setting, arms in claim.paper.values.items() if claim.paper else ():
@@ -240,7 +240,7 @@ def _our_rows(claim: Claim, preset: str) -> list[dict[str, Any]]:
     except Missing:
         return []
     columns = ["first", "second", "difference", "low", "high"]
-    share = found.unit == "share"
+    share = found.unit in ("share", "points")
     table[columns] = table[columns] * (100 if share else 1)
     return table.assign(unit="percent" if share else found.unit).to_dict("records")
 

@@ -371,6 +371,16 @@ def test_the_forest_shows_each_difference_on_its_side(mixed):
     assert dots(plots.claims_forest(mixed.assign(sign=-1))) == pytest.approx([-10, -6.67, 10])
 
 
+def test_the_forest_shows_a_margin_of_one_arm_beside_differences_of_two(judge):
+    from semcont.paper import plots
+
+    rows = [row("c", 0.06, case="a"), row("c", -0.04, case="b")]
+    judge(rows, kind="margin", arms=("c",), against=("adv",), unit="points")
+    table = claims.comparisons("quick")
+    assert set(table["unit"]) == {"percent"} and table["first"].isna().all()
+    assert dots(plots.claims_forest(table)) == pytest.approx([-4, 6])
+
+
 def test_the_ratios_are_turned_to_the_papers_side(judge):
     from semcont.paper import plots
 
