@@ -283,8 +283,8 @@ def changeable() -> dict[str, tuple[str, str]]:
 def differing(preset: Preset, arm: str, changes: dict[str, Any]) -> dict[str, Any]:
     """Those of `changes` that are not the arm's own values already, so that a network has one name in the graph."""
     place = changeable()
-    own = {name: getattr(getattr(preset, place[name][0]), place[name][1]) for name in changes}
-    own |= {"epochs": preset.epochs_of(arm)}
+    own = {name: getattr(getattr(preset, place[name][0]), place[name][1]) for name in changes if name != "start"}
+    own |= {"epochs": preset.epochs_of(arm), "start": None}
     return {name: value for name, value in changes.items() if own[name] != value}
 
 

@@ -66,14 +66,16 @@ def trained(preset: Preset, arm: str, seed: int, *, device: str | None = None, *
 
     `changes` are named settings of training that differ from the preset's (`alpha=0.1`, `data="color_digits"`,
     `epochs=5`, ...), and `start=run`, to begin with another run's weights (with a fresh head where the classes
-    differ). `epochs=0` gives the network of `model.weights` as it is. An arm whose weight is 0 is its plain arm.
+    differ); `start="base"` is that arm of the preset as it is, on this seed. `epochs=0` gives the network of
+    `model.weights` as it is. An arm whose weight is 0 is its plain arm.
     Raises `SettingsError` for an unknown arm or change, `BrokenStore` for a truncated, altered or foreign file,
     `TrainingError` where the loss is not finite.
 
     Under `torchrun` the processes train it together, and the first one alone looks for files and writes them.
     """
-    preset, arm, changes, start = _resolved(preset, arm, seed, changes)
-    device = devices.of(preset, device)
+    own, arm, changes, start = _resolved(preset, arm, seed, changes)
+    start = trained(preset, start, seed, device=device) if isinstance(start, str) else start
+    preset, device = own, devices.of(own, device)
     data, settings, key, folder = _named(preset, arm, seed, start)
     lock = store.locked(paths.runs() / "locks" / f"{key}.lock")
     with distributed.joined(device) as world, lock if world.first else nullcontext():
@@ -99,17 +101,25 @@ def finished(preset: Preset, arm: str, seed: int, **changes) -> Run | None:
 
     Arguments and errors as for `trained`.
     """
-    preset, arm, changes, start = _resolved(preset, arm, seed, changes)
-    _, settings, key, folder = _named(preset, arm, seed, start)
+    own, arm, changes, start = _resolved(preset, arm, seed, changes)
+    start = _unmade(preset, start, seed) if isinstance(start, str) else start
+    _, settings, key, folder = _named(own, arm, seed, start)
     if not (folder / RECORD).is_file() and not shelf.fetch(folder):
         return None
-    return Run(preset, arm, seed, changes, key, folder, run_files.verified(folder, settings))
+    return Run(own, arm, seed, changes, key, folder, run_files.verified(folder, settings))
 
 
 def folder_of(preset: Preset, arm: str, seed: int, **changes) -> Path:
     """Where the store keeps that run, whether it is there or not; arguments and errors as for `trained`."""
-    preset, arm, _, start = _resolved(preset, arm, seed, changes)
-    return _named(preset, arm, seed, start)[-1]
+    own, arm, _, start = _resolved(preset, arm, seed, changes)
+    start = _unmade(preset, start, seed) if isinstance(start, str) else start
+    return _named(own, arm, seed, start)[-1]
+
+
+def _unmade(preset: Preset, arm: str, seed: int) -> Run:
+    """An arm's run with its name and no record, whether it is there or not."""
+    *_, key, folder = _named(preset, arm, seed, None)
+    return Run(preset, arm, seed, {}, key, folder, record={})
 
 
 def _named(preset: Preset, arm: str, seed: int, start: Run | None) -> tuple[Any, dict, str, Path]:
@@ -125,14 +135,14 @@ def _named(preset: Preset, arm: str, seed: int, start: Run | None) -> tuple[Any,
     return data, settings, key, paths.runs() / f"{arm}-s{seed}-{key}"
 
 
-def _resolved(preset: Preset, arm: str, seed: int, changes: dict) -> tuple[Preset, str, dict, Run | None]:
+def _resolved(preset: Preset, arm: str, seed: int, changes: dict) -> tuple[Preset, str, dict, Run | str | None]:
     if arm not in losses.ARMS:
         raise SettingsError(f"unknown arm {arm!r}{nearest(arm, losses.ARMS)} (one of {', '.join(losses.ARMS)})")
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise SettingsError(f"seed must be an integer of at least 0, not {seed!r}")
     start = changes.pop("start", None)
-    if start is not None and not isinstance(start, Run):
-        raise SettingsError(f"start must be a run, not {start!r}")
+    if start is not None and not isinstance(start, Run) and start not in losses.ARMS:
+        raise SettingsError(f"start must be a run or an arm, not {start!r}{nearest(start, losses.ARMS)}")
     preset = changed(preset, changes)
     if losses.ARMS[arm].weight and weight_of(preset, arm) == 0 and not preset.constraint.forward_both:
         arm = losses.plain_arm(arm)

@@ -91,6 +91,25 @@ def stems(preset: Preset) -> list[Variant]:
     return [Variant(f"{arm}, {name}", arm, {"stem": name}, own.seeds) for name in names for arm in own.arms]
 
 
+def spaces(preset: Preset) -> list[Variant]:
+    """The adversarial arms with their radius meant on normalised images, as `preset.robustness.audit` asks."""
+    own = preset.robustness.audit
+    adversarial = [arm for arm in ("adv", "adv+c") if arm in preset.arms] if own.variant_seeds else []
+    named = {space: f"radius in {space.replace('-', ', ')} space" for space in own.spaces}
+    return [Variant(named[space], arm, {"space": space}, own.variant_seeds) for space in named for arm in adversarial]
+
+
+def finetuned(preset: Preset) -> list[Variant]:
+    """c and adv from `base` by the optimiser that the paper prints, as `preset.robustness.audit` asks."""
+    own = preset.robustness.audit
+    if not (own.finetune_epochs and own.variant_seeds):
+        return []
+    changes = {"start": "base", "optimizer": "adam", "lr": own.finetune_lr, "schedule": "constant"}
+    changes |= {"weight_decay": 0.0, "epochs": own.finetune_epochs}
+    name = f"from base, Adam {own.finetune_lr:g}"
+    return [Variant(name, arm, changes, own.variant_seeds) for arm in ("c", "adv") if arm in preset.arms]
+
+
 def candidates(preset: Preset) -> list[Variant]:
     """The weights that `preset.tuning` tries, each on its data and seed, and `base`, which is alpha 0; none: not tried.
 

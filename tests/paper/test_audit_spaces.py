@@ -144,26 +144,23 @@ def test_a_variant_is_told_beside_the_arm_on_its_own_seeds():
     assert grid.otherwise(pd.DataFrame(arms), 8.0) == grid.otherwise(table, 4.0) == ""
 
 
-def test_the_variants_of_training_are_those_of_the_preset(monkeypatch):
-    asked = []
-    monkeypatch.setattr(grid, "trained", lambda preset, arm, seed, **changes: asked.append((arm, seed, changes)) or arm)
+def test_what_is_trained_otherwise_is_what_the_preset_asks_for():
     own = Audit(spaces=("normalised",), finetune_epochs=3, variant_seeds=1)
     preset = replace(load_preset("smoke"), robustness=replace(load_preset("smoke").robustness, audit=own))
-    section = SimpleNamespace(preset=preset, seeds=[0, 1], device="cpu")
-    found = dict(grid.variants(section))
+    section = SimpleNamespace(preset=preset, runs=lambda arms, *, seeds, **changes: [(arms[0], seeds, changes)])
+    found = grid.otherwise_trained(section)
     assert list(found) == ["radius in normalised space", "from base, Adam 1e-05"]
-    assert found["radius in normalised space"] == ["adv", "adv+c"] and found["from base, Adam 1e-05"] == ["c", "adv"]
-    literal = {
-        "optimizer": "adam",
-        "lr": 1e-5,
-        "schedule": "constant",
-        "weight_decay": 0.0,
-        "epochs": 3,
-        "start": "base",
-    }
-    assert asked[-1] == ("adv", 0, literal | {"device": "cpu"})
-    jobs = graph.spaces(preset)
-    assert {(job.arm, job.seed, job.change) for job in jobs} == {
-        (arm, 0, "space=normalised") for arm in ("adv", "adv+c")
-    }
-    assert not list(grid.variants(SimpleNamespace(preset=load_preset("quick"), seeds=[0], device="cpu")))
+    space, literal = {"space": "normalised"}, {"start": "base", "optimizer": "adam", "lr": 1e-5}
+    literal |= {"schedule": "constant", "weight_decay": 0.0, "epochs": 3}
+    assert found["radius in normalised space"] == [("adv", 1, space), ("adv+c", 1, space)]
+    assert found["from base, Adam 1e-05"] == [("c", 1, literal), ("adv", 1, literal)]
+    assert not grid.otherwise_trained(SimpleNamespace(preset=load_preset("quick"), runs=None))
+
+
+def test_the_graph_trains_them_and_knows_what_they_start_from():
+    own = Audit(spaces=("normalised",), finetune_epochs=3, variant_seeds=1)
+    preset = replace(load_preset("smoke"), robustness=replace(load_preset("smoke").robustness, audit=own))
+    names = [job.name for job in graph.beside(preset)["spaces"]]
+    assert names[:2] == ["adv-s0-space=normalised", "adv+c-s0-space=normalised"]
+    assert all(name.startswith(("c-s0-start=base+optimizer=adam", "adv-s0-start=base+")) for name in names[2:])
+    assert graph.beside(preset)["spaces"][2].preset(preset).epochs_of("c") == 3 and len(names) == 4

@@ -71,6 +71,16 @@ def test_seed_change_data_and_recipe_are_in_the_key(empty_store, monkeypatch):
     assert len(keys) == 6
 
 
+def test_a_start_may_be_named_by_its_arm_and_is_found_without_training(empty_store):
+    changes = {"start": "base", "epochs": 1}
+    folder = runs.folder_of(SMOKE, "c", 1, **changes)
+    assert runs.finished(SMOKE, "c", 1, **changes) is None and not empty_store.exists()
+    run = trained(SMOKE, "c", 1, **changes)
+    assert run.folder == folder == trained(SMOKE, "c", 1, start=trained(SMOKE, "base", 1), epochs=1).folder
+    assert run.changes == {"epochs": 1} and runs.finished(SMOKE, "c", 1, **changes).key == run.key
+    assert len(runs.finished(SMOKE, "base", 1).history) == SMOKE.training.epochs  # the start as it is, not as changed
+
+
 def test_an_option_that_is_off_leaves_the_names_of_older_runs_alone(monkeypatch):
     @dataclass(frozen=True)
     class Longer(type(SMOKE.training)):
@@ -89,7 +99,9 @@ def test_bad_names_are_refused_before_anything_is_written(empty_store):
         (("advv", 0), {}, "'adv'"),
         (("base", -1), {}, "seed"),
         (("base", 0), {"alhpa": 1.0}, "'alpha'"),
-        (("base", 0), {"start": "elsewhere"}, "start"),
+        (("base", 0), {"start": "bas"}, "start must be a run or an arm, not 'bas'; did you mean 'base'"),
+        (("base", 0), {"start": 3}, "start"),
+        (("base", 0), {"start": "c", "alhpa": 1.0}, "'alpha'"),
     ]:
         with pytest.raises(SettingsError, match=named):
             trained(SMOKE, *arguments, **changes)

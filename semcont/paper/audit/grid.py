@@ -4,14 +4,14 @@ Two conjectures of ours about the paper's numbers are trained here: that its rad
 training too; and that C and ADV were fine-tuned from a trained network with the printed optimiser.
 """
 
-from collections.abc import Iterator
 from time import perf_counter
 
 import pandas as pd
 
 from ... import attacks, models
+from .. import variants
 from ..measurements import measurement
-from ..runs import Run, trained
+from ..runs import Run
 from .attacks import row, tested
 
 SPACES = ("pixels", "normalised")
@@ -110,22 +110,10 @@ def otherwise(table: pd.DataFrame, eps: float) -> str:
 # --- what may have been done otherwise --------------------------------------------------------------------------------
 
 
-def variants(section) -> Iterator[tuple[str, list[Run]]]:
-    """The trainings of the two conjectures that the preset asks for: what each is, and its networks."""
-    preset, own = section.preset, section.preset.robustness.audit
-    seeds = section.seeds[: own.variant_seeds]
-    adversarial = [arm for arm in ("adv", "adv+c") if arm in preset.arms]
-    for space in own.spaces if seeds else ():
-        yield (
-            f"radius in {space.replace('-', ', ')} space",
-            [trained(preset, arm, seed, device=section.device, space=space) for arm in adversarial for seed in seeds],
-        )
-    if own.finetune_epochs and seeds:
-        changes = {"optimizer": "adam", "lr": own.finetune_lr, "schedule": "constant", "weight_decay": 0.0}
-        changes |= {"epochs": own.finetune_epochs, "device": section.device}
-        starts = {seed: trained(preset, "base", seed, device=section.device) for seed in seeds}
-        arms = [arm for arm in ("c", "adv") if arm in preset.arms]
-        yield (
-            f"from base, Adam {own.finetune_lr:g}",
-            [trained(preset, arm, seed, start=starts[seed], **changes) for arm in arms for seed in seeds],
-        )
+def otherwise_trained(section) -> dict[str, list[Run]]:
+    """The networks of the two conjectures that the preset asks for, by what was done otherwise in training."""
+    wanted = [*variants.spaces(section.preset), *variants.finetuned(section.preset)]
+    found: dict[str, list[Run]] = {}
+    for variant, runs in variants.networks(section, wanted):
+        found.setdefault(variant.name, []).extend(runs)
+    return found

@@ -102,7 +102,7 @@ def _spaces(section, runs: list[Run]) -> pd.DataFrame:
     if not own.audit.eps_images:
         return pd.DataFrame()
     tables = []
-    for training, mine in [(grid.AS_ARMS, runs), *grid.variants(section)]:
+    for training, mine in [(grid.AS_ARMS, runs), *grid.otherwise_trained(section).items()]:
         for space in grid.SPACES if mine else ():
             found = section.measured(grid.by_space, mine, space=space, images=own.audit.eps_images, **settings)
             tables.append(found.assign(space=space, training=training))

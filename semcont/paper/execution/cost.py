@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ... import datasets, losses, models, training
 from .. import devices, paths, runs, store
-from ..presets import Model, Preset, changed, load_preset
+from ..presets import Model, Preset, load_preset
 from ..publishing.readme import replace_block
 from . import graph
 
@@ -88,7 +88,7 @@ def of_preset(preset: Preset) -> Cost:
     """The cost of every network that a preset's notebooks read."""
     costs = []
     for job in graph.training_jobs(preset):
-        own = changed(preset, dict(job.changes))
+        own = job.preset(preset)
         one = of_arm(own, job.arm, _counted(own.model, shape(own)))
         costs.append(graph.images(own) * own.epochs_of(job.arm) * one)
     trained = [cost for cost in costs if cost]

@@ -34,6 +34,10 @@ class Job(NamedTuple):
         """The changes in file names: `alpha=0.1+epochs=5`, or `plain`."""
         return "+".join(self.words) or "plain"  # at commas Snakemake splits the names that it sends to a cluster
 
+    def preset(self, preset: Preset) -> Preset:
+        """The preset with the changes applied; what the network starts from is none of its settings."""
+        return changed(preset, {name: value for name, value in self.changes if name != "start"})
+
     @property
     def words(self) -> list[str]:
         """The changes as `semcont train` takes them."""
@@ -115,9 +119,12 @@ def _jobs(preset: Preset, wanted: list[variants.Variant]) -> list[Job]:
 
 def spaces(preset: Preset) -> list[Job]:
     """The adversarial arms with their radius meant on normalised images (notebook 05)."""
-    own = preset.robustness.audit
-    trained_so = [(arm, space) for arm in ("adv", "adv+c") if arm in preset.arms for space in own.spaces]
-    return [Job(arm, seed, (("space", space),)) for arm, space in trained_so for seed in range(own.variant_seeds)]
+    return _jobs(preset, variants.spaces(preset))
+
+
+def finetuned(preset: Preset) -> list[Job]:
+    """The constrained and the adversarial arm, fine-tuned from `base` (notebook 05)."""
+    return _jobs(preset, variants.finetuned(preset))
 
 
 def beside(preset: Preset) -> dict[str, list[Job]]:
@@ -129,7 +136,7 @@ def beside(preset: Preset) -> dict[str, list[Job]]:
         "ablations": (ablations,),
         "tuning": (candidates, tuned),
         "frontier": (frontier,),
-        "spaces": (spaces,),
+        "spaces": (spaces, finetuned),
         "stems": (stems,),
         "colours": (colours,),
     }
@@ -157,7 +164,7 @@ NEEDS = {
     "02_training": (arms, training_lengths, tuned),
     "03_continuity": (arms, alphas, ablations, candidates, tuned),
     "04_semantic_features": (arms, contexts, tuned),
-    "05_robustness": (arms, lengths, training_lengths, spaces, stems, frontier, tuned),
+    "05_robustness": (arms, lengths, training_lengths, spaces, finetuned, stems, frontier, tuned),
     "07_transfer": (arms, tuned),
     "08_fairness": (colours,),
     CLAIMS: (),
@@ -174,7 +181,7 @@ def training_jobs(preset: Preset, notebook: str | None = None) -> list[Job]:
 
 def passes(preset: Preset, job: Job) -> int:
     """Forward passes of the training: its length beside the others', so that the longest start first."""
-    own = changed(preset, dict(job.changes))
+    own = job.preset(preset)
     return images(own) * own.epochs_of(job.arm) * sum(copies_and_steps(own, job.arm))
 
 
