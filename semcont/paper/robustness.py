@@ -273,12 +273,21 @@ def flags(table: pd.DataFrame, zero: pd.DataFrame) -> pd.DataFrame:
 
 def audit_conclusion(table: pd.DataFrame, checks: pd.DataFrame) -> str:
     """Which flags went up, and Table 2's contrasts once more, under all attacks together, as Markdown."""
-    raised = checks[checks["raised"]]
-    told = [f"- `{r['arm']}` (seed {r['seed']}): {r['check']}, {r['value'] * 100:.1f} %" for _, r in raised.iterrows()]
-    head = f"{len(raised)} of {len(checks)} checks raise a flag" + (":" if told else ".")
     together = directions.describe(table[table["attack"] == "all"], "accuracy", PAPER, percent=True)
     after = "Against all attacks together, an image counted only where it survives each:"
-    return "\n".join([head, "", *told, "", after, "", together])
+    return "\n".join([told(checks), "", after, "", together])
+
+
+def told(checks: pd.DataFrame) -> str:
+    """How many flags went up, and a line for each arm and check on which ones and by how much, as Markdown."""
+    raised, of = checks[checks["raised"]], checks.groupby(["arm", "check"]).size()
+    lines = []
+    for (arm, check), rows in raised.groupby(["arm", "check"], sort=False):
+        ends = dict.fromkeys(f"{100 * value:.1f}" for value in (rows["value"].min(), rows["value"].max()))
+        seeds = f"{len(rows)} of {of[arm, check]} networks" if of[arm, check] > 1 else f"seed {rows['seed'].iloc[0]}"
+        lines.append(f"- `{arm}` ({seeds}): {check}, {' to '.join(ends)} %")
+    head = f"{len(raised)} of {len(checks)} checks raise a flag" + (":" if lines else ".")
+    return "\n".join([head, "", *lines])
 
 
 def length_conclusion(table: pd.DataFrame) -> str:

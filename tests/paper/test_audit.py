@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 
 import known
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -176,8 +177,36 @@ def test_a_costly_attack_on_few_images_does_not_narrow_the_comparison():
     worst = flags.worst_case(pd.DataFrame(rows), 8, groups, images=4).set_index(["arm", "scope"])
     assert worst.loc[("adv", "every network"), ["accuracy", "n", "attacks"]].tolist() == [0.75, 4, 1]
     assert worst.loc[("adv", "everything"), ["accuracy", "n", "attacks"]].tolist() == [0.0, 2, 2]
+    assert worst.loc[("adv", flags.SCOPES[1]), ["n", "attacks"]].tolist() == [2, 1]
     fewer = flags.worst_case(pd.DataFrame(rows), 8, groups, images=9).set_index(["arm", "scope"])
     assert fewer.equals(worst)  # the test set may have fewer images than the preset asks for
+
+
+def test_rows_that_stand_together_are_of_the_same_networks_and_images():
+    """Seed 1 withstands the shared attack less, and seed 0 is stronger on its first two images than on all four."""
+    fates = {(0, "wide"): [True, True, True, False], (1, "wide"): [False] * 4, (0, "costly"): [True, False]}
+    rows = [
+        {"arm": "adv", "seed": seed, "attack": name, "n": len(alive), "accuracy": np.mean(alive), "alive": alive}
+        for (seed, name), alive in fates.items()
+    ]
+    shown = audit_shown.alike(pd.DataFrame(rows))["adv"]
+    assert shown.to_dict() == {
+        ("every network, 4 images", "wide"): "37.5",
+        ("seed 0, 2 images", "wide"): "100.0",
+        ("seed 0, 2 images", "costly"): "50.0",
+    }
+    assert audit_shown.alike(pd.DataFrame(rows[:2]))["adv"].to_dict() == {"wide": "37.5"}
+
+
+def test_flags_of_many_networks_are_told_arm_by_arm():
+    rows = [("adv", seed, "broken", value) for seed, value in enumerate((0.012, 0.0, 0.034))]
+    rows += [("c", 0, "broken", 0.02), ("c", 0, "blind", 0.0)]
+    checks = pd.DataFrame(rows, columns=["arm", "seed", "check", "value"])
+    checks["raised"] = checks["value"] > 0.01
+    text = robustness.told(checks)
+    assert text.startswith("3 of 5 checks raise a flag:\n")
+    assert "- `adv` (2 of 3 networks): broken, 1.2 to 3.4 %" in text and "- `c` (seed 0): broken, 2.0 %" in text
+    assert robustness.told(checks.assign(raised=False)) == "0 of 5 checks raise a flag.\n"
 
 
 def test_where_the_preset_asks_for_nothing_nothing_is_attacked_or_staged(tmp_path):
