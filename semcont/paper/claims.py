@@ -284,7 +284,7 @@ def describe_primary(table: pd.DataFrame) -> str:
     """The alt text of the figure of the primary claims, from the table of `verdicts`."""
     first = table[table["alpha"].ne("tuned") & table["id"].isin(primary())]
     told = "; ".join(f"{row.id} {row.verdict}" for row in first.itertuples())
-    return f"Differences and ratios between two arms for the primary claims, the paper's and ours: {told}."
+    return f"Differences and ratios between two arms for the primary claims, the paper's and ours. {told}."
 
 
 def describe_forest(table: pd.DataFrame) -> str:

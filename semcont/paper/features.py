@@ -220,7 +220,7 @@ def describe(table: pd.DataFrame, kind: str) -> str:
 
     return (
         f"Accuracy and retention over the degree of destruction, {DESTRUCTIONS[kind].noun}, a line per arm, chance at "
-        f"{100 * table['chance'].iloc[0]:.0f} %: {values('accuracy', intact)}; {values('accuracy', last)}; "
+        f"{100 * table['chance'].iloc[0]:.0f} %. {values('accuracy', intact)}; {values('accuracy', last)}; "
         f"{values('retention', last)}."
     )
 

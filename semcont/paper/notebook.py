@@ -5,8 +5,10 @@ Figures and tables are staged and reach the report only with `record`, so a note
 """
 
 import base64
+import html
 import json
 import os
+import re
 import shutil
 import time
 from pathlib import Path
@@ -134,15 +136,8 @@ class Section:
             text = f"*{caption}*: no rows under this preset."
             _show({"text/markdown": text, "text/plain": text}, {"name": name})
             return
-        html = shown.to_html(
-            index=not isinstance(shown.index, pd.RangeIndex),
-            float_format=_number,
-            border=0,
-            na_rep="–",
-            classes=_prose(shown),
-        )
-        html = html.replace("<thead>", f"<caption>{caption}</caption>\n  <thead>", 1)
-        _show({"text/html": html, "text/plain": shown.to_string(float_format=_number)}, {"name": name})
+        content = _html(shown).replace("<thead>", f"<caption>{caption}</caption>\n  <thead>", 1)
+        _show({"text/html": content, "text/plain": shown.to_string(float_format=_number)}, {"name": name})
 
     def conclude(self, text: str) -> None:
         """Show a conclusion that was made from the data, as Markdown."""
@@ -210,9 +205,20 @@ def _figure_of(axes: Any) -> Figure:
     return np.atleast_1d(np.asarray(axes, dtype=object)).flat[0].figure
 
 
+def _html(shown: pd.DataFrame) -> str:
+    """A table as pages show it. The names of its rows stand in the head's only line, where pandas would add one."""
+    numbered, single = isinstance(shown.index, pd.RangeIndex), shown.columns.nlevels == 1
+    levels = 0 if numbered else shown.index.nlevels
+    look = {"index": not numbered, "index_names": not single, "float_format": _number, "border": 0, "na_rep": "–"}
+    table = shown.to_html(**look, classes=[f"rows-{levels}", *_prose(shown)])
+    names = iter([html.escape(str(name or "")) for name in shown.index.names])
+    return re.sub("<th></th>", lambda _: f"<th>{next(names)}</th>", table, count=levels) if single and levels else table
+
+
 def _prose(shown: pd.DataFrame, long: int = 30) -> list[str]:
-    """Classes that name a table's columns of sentences, which pages set flush left; numbers stay flush right."""
-    first = 1 if isinstance(shown.index, pd.RangeIndex) else 2
+    """Classes that name a table's columns of sentences, which pages set flush left and break; numbers stay flush right,
+    in one line."""
+    first = 1 + (0 if isinstance(shown.index, pd.RangeIndex) else shown.index.nlevels)
     longest = [
         max((len(cell) for cell in shown.iloc[:, k] if isinstance(cell, str)), default=0) for k in range(shown.shape[1])
     ]
@@ -226,7 +232,9 @@ def _show(data: dict[str, str], metadata: dict[str, Any]) -> None:
 
 
 def _number(value: float) -> str:
-    return f"{value:.3f}" if abs(value) < 1000 and (abs(value) >= 0.001 or value == 0) else f"{value:.3g}"
+    if 1000 <= abs(value) < 10**7:
+        return f"{value:,.0f}"
+    return f"{value:.3f}" if 0.001 <= abs(value) < 1000 or value == 0 else f"{value:.3g}"
 
 
 def _peak_memory() -> int:

@@ -18,8 +18,9 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from . import paths, store
 from .execution.pipeline import duration
 from .publishing import figures
-from .publishing.pages import PageError, captioned, check_page, label, mathml, thumbnail, topic
+from .publishing.pages import PageError, caption, captioned, check_page, labels, mathml, thumbnail, topic
 from .strict import read_yaml
+from .verdicts.ledger import load_claims
 
 _TEMPLATES = Path(__file__).resolve().parent / "templates" / "semcont"
 
@@ -75,7 +76,7 @@ class _Exporter(HTMLExporter):
 
     def default_filters(self):
         yield from super().default_filters()
-        yield from {"label": label, "topic": topic, "captioned": captioned}.items()
+        yield from {"captioned": captioned}.items()
 
     @property
     def default_config(self):
@@ -93,6 +94,8 @@ def _page(exporter: _Exporter, links: list[dict[str, Any]], index: int, record: 
             raise PageError(f"{link['name']}: cell {number} ends in an error; a failed notebook makes no page")
     page = _frame(link["title"], record["preset"], links, link["file"]) | {
         "figures": record["figures"],
+        "labels": link["labels"],
+        "captions": {name: caption(name, about) for name, about in record["figures"].items()},
         "before": links[index - 1] if index else None,
         "after": links[index + 1] if index + 1 < len(links) else None,
         "made": _provenance(record),
@@ -126,8 +129,10 @@ def _index(preset: str, links: list[dict[str, Any]], records: dict[str, dict[str
     page["made"].pop("runtime", None)
     pages = {link["name"]: link["file"] for link in links}
     claims = [claim | {"page": pages.get(claim.get("notebook"))} for claim in results.get("claims", [])]
+    first = {claim.id for claim in load_claims() if claim.primary}
+    primary = [claim for claim in claims if claim["id"] in first and claim.get("alpha") != "tuned"]
     total = duration(sum(record["runtime_s"] for record in records.values()))
-    return environment.get_template("overview.html.j2").render(page=page, claims=claims, total=total)
+    return environment.get_template("overview.html.j2").render(page=page, claims=claims, primary=primary, total=total)
 
 
 def _inline(text: Any) -> str:
@@ -138,7 +143,7 @@ def _inline(text: Any) -> str:
 
 def _tone(verdict: str) -> str:
     """How a verdict is coloured: for the paper's claim, against it, or neither (mixed, undecided, not tested)."""
-    if verdict.endswith("opposite direction") or verdict.startswith(("does not hold", "not reproduced")):
+    if verdict.endswith("opposite direction") or verdict.startswith(("does not hold", "contradicted")):
         return "against"
     return "for" if verdict.endswith("same direction") or verdict.startswith(("holds", "reproduced")) else "open"
 
@@ -171,9 +176,9 @@ def _frame(title: str, preset: str, links: list[dict[str, Any]], current: str | 
 
 def _link(name: str, record: dict[str, Any], folder: Path) -> dict[str, Any]:
     """What navigation and index say of a notebook."""
+    said = labels(name, record["figures"])
     shown = [
-        {"name": key, "label": label(key, about["kind"]), "topic": topic(key), **about}
-        for key, about in record["figures"].items()
+        {"name": key, "label": said[key], "topic": topic(key), **about} for key, about in record["figures"].items()
     ]
     figures = [figure | thumbnail(folder / "figures" / f"{figure['name']}.png") for figure in shown if figure["png"]]
     return {
@@ -181,6 +186,7 @@ def _link(name: str, record: dict[str, Any], folder: Path) -> dict[str, Any]:
         "file": f"{name}.html",
         "number": int(name.partition("_")[0]),
         "title": topic(name).capitalize(),
+        "labels": said,
         "figures": figures,
         "tables": [table for table in shown if not table["png"]],
         "runtime": duration(record["runtime_s"]),

@@ -1,6 +1,7 @@
 """What a notebook needs around its prose: parameters checked, figures staged, the record last."""
 
 import json
+import re
 
 import matplotlib
 
@@ -160,6 +161,16 @@ def test_declared_parameters_are_read_from_the_tagged_cell(tmp_path):
 def test_a_notebook_has_exactly_one_parameters_cell(tmp_path, cells):
     with pytest.raises(SettingsError, match="parameters"):
         parameters.declared(_write(tmp_path / "n.ipynb", "seed: int = 0", cells=cells))
+
+
+def test_the_head_of_a_table_is_one_line_and_names_its_rows():
+    table = pd.DataFrame({"arm": ["c", "adv"], "n<1": [1, 2], "x": [1234.5, 0.25]})
+    head, body = notebook._html(table.set_index(["arm", "n<1"])).split("</thead>")
+    assert head.count("<tr") == 1 and [*re.findall("<th>(.*?)</th>", head)] == ["arm", "n&lt;1", "x"]
+    assert 'class="dataframe rows-2"' in head and "<td>1,234</td>" in body and "<td>0.250</td>" in body
+    assert [*re.findall("<th>(.*?)</th>", notebook._html(table).split("</thead>")[0])] == ["arm", "n&lt;1", "x"]
+    wide = table.pivot(index="arm", columns="n<1", values=["x"])
+    assert notebook._html(wide).split("</thead>")[0].count("<tr") == 3  # as pandas has it
 
 
 def test_columns_of_sentences_are_named_for_the_page():

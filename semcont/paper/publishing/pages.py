@@ -3,6 +3,8 @@
 import base64
 import io
 import re
+from collections import Counter
+from collections.abc import Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -31,16 +33,32 @@ def mathml(latex: str, display: str) -> str:
 _PRIME = '<mo lspace="0" rspace="0">&#x02032;</mo>'  # raised by its own shape; as a superscript it would nearly vanish
 
 
-def label(name: str, kind: str = "figure") -> str:
-    """As a reader says it: `fig03_levels` is Figure 3, `table2_x` Table 2, `s05_x` Figure S5 or Table S5."""
-    prefix, number, letter = re.match(r"(fig|table|s)?0*(\d*)([a-z]*)", name).groups()
-    said = {"fig": "Figure ", "table": "Table ", "s": f"{kind.capitalize()} S"}.get(prefix or "", "")
-    return f"{said}{number}{letter}" if said and number else topic(name).capitalize()
+def labels(notebook: str, shown: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """What a reader calls the figures and tables of a notebook, by name, in the order of the page.
+
+    The paper's have its numbers: `fig03_levels` is Figure 3, `table2_x` Table 2. Ours are counted through, section by
+    section: Figure S5.1, Table S5.2; `x` after a number says that it is none of the paper's.
+    """
+    number, count, found = int(re.match(r"\d*", notebook)[0] or 0), Counter(), {}
+    for name, about in shown.items():
+        theirs = re.match(r"(fig|table)0*(\d+)([a-wyz]?)_", name)
+        kind = str(about["kind"]).capitalize()
+        count[kind] += theirs is None
+        said = {"fig": "Figure", "table": "Table"}[theirs[1]] if theirs else kind
+        found[name] = f"{said} {theirs[2]}{theirs[3]}" if theirs else f"{kind} S{number}.{count[kind]}"
+    return found
 
 
-def captioned(html: str, name: str) -> str:
-    """A table with its label at the head of its caption, where the caption itself may begin with it."""
-    said = label(name, "table")
+def caption(name: str, about: Mapping[str, Any], longest: int = 300) -> str:
+    """A figure's caption, without a full stop: its own, or the first sentence of its alt text, which says what is
+    drawn; its topic where that is too long for one."""
+    first = re.match(r"(.+?)(?<!\bEq)(?<!\bFig)\.(?=\s|$)", about.get("alt") or "", flags=re.DOTALL)
+    said = about.get("caption") or (first[1] if first and len(first[1]) <= longest else topic(name))
+    return said[:1].upper() + said[1:].removesuffix(".")
+
+
+def captioned(html: str, said: str) -> str:
+    """A table with its label, `said`, at the head of its caption, where the caption itself may begin with it."""
     head = re.compile(rf"<caption>\s*(?:{re.escape(said)}[:.,]?\s*)?(\S)")
     return head.sub(lambda found: f"<caption><b>{said}.</b> {found[1].upper()}", html, count=1)
 
