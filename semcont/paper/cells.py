@@ -1,5 +1,7 @@
 """Cells of the tables for reading, as several sections print them."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 
@@ -13,6 +15,31 @@ def in_percent(rows: pd.DataFrame, value: str = "accuracy", number: str = "{:.1f
         return f"{middle} ± {rows[value].std() * 100:.1f}"
     low, high = (number.format(rows.iloc[0][bound] * 100) for bound in ("low", "high"))
     return f"{middle} [{low}, {high}]"
+
+
+def shares(table: pd.DataFrame, value: str, by: Sequence[str]) -> pd.DataFrame:
+    """A row for each value of the columns `by`, with the share `value` as `in_percent` has it, over the seeds."""
+    groups = table.groupby(list(by), sort=False)
+    return pd.DataFrame(
+        [dict(zip(by, key, strict=True)) | {"percent": in_percent(rows, value)} for key, rows in groups]
+    )
+
+
+def means(table: pd.DataFrame, values: Sequence[str], by: Sequence[str], number: str = "{:.3g}") -> pd.DataFrame:
+    """A row for each value of the columns `by`: of one seed the `values` as they are, of several the mean with the
+    standard deviation; a dash where there is none.
+    """
+    rows = []
+    for key, part in table.groupby(list(by), sort=False):
+        rows.append(dict(zip(by, key, strict=True)) | {name: _mean(part[name].dropna(), number) for name in values})
+    return pd.DataFrame(rows)
+
+
+def _mean(values: pd.Series, number: str) -> str:
+    if values.empty:
+        return "–"
+    spread = f" ± {number.replace('+', '').format(values.std())}" if len(values) > 1 else ""
+    return number.format(values.mean()) + spread
 
 
 def in_range(least: object, most: object) -> str:

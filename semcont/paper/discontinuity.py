@@ -18,7 +18,7 @@ from ..datasets import ImageSet
 from ..losses import distance_score
 from ..perturbations import LEVELS, perturb
 from . import statistics
-from .cells import in_range
+from .cells import in_range, shares
 from .measurements import measurement
 from .runs import Run, per_batch, predict
 
@@ -151,14 +151,14 @@ def rates(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def reading(table: pd.DataFrame, level: int = 1) -> pd.DataFrame:
-    """`rates` at one level as they are read: a row per perturbation (and per arm, of several), a column per measure."""
+    """`rates` at one level as they are read: a row per perturbation (and per arm, of several), a column per measure, in
+    percent; of several seeds the mean with the standard deviation."""
     table = table[table["level"] == level]
-    keys = [name for name in ("arm", "seed", "perturbation") if table[name].nunique() > 1] or ["arm"]
-    text = [f"{percent(row.rate)} [{100 * row.low:.1f}, {100 * row.high:.1f}]" for row in table.itertuples()]
+    keys = [name for name in ("arm", "perturbation") if table[name].nunique() > 1] or ["arm"]
     rows = table[keys].drop_duplicates().reset_index(drop=True)
     for measure, words in MEASURES.items():
-        chosen = table["measure"] == measure
-        rows = rows.merge(table.loc[chosen, keys].assign(**{words: np.array(text)[chosen.to_numpy()]}), on=keys)
+        cells = shares(table[table["measure"] == measure], "rate", keys)
+        rows = rows.merge(cells.rename(columns={"percent": words}), on=keys)
     return rows
 
 

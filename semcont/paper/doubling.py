@@ -27,6 +27,15 @@ def levelled(table: pd.DataFrame, tolerance: float, names: Sequence[str]) -> pd.
     return pd.DataFrame(rows, columns=[*names, "epochs", "seeds", "change", "one_seed", "levelled"])
 
 
+def reading(levels: pd.DataFrame) -> pd.DataFrame:
+    """`levelled` as it is read."""
+    signed = {name: levels[name].map("{:+.1f}".format) for name in ("change", "one_seed")}
+    shown = levels.assign(**signed, levelled=levels["levelled"].map({True: "yes", False: "no"}))
+    return shown.rename(
+        columns={"change": "mean change", "one_seed": "the seed that moves most", "levelled": "levelled off"}
+    )
+
+
 def largest(changes: pd.Series) -> float:
     """The change that is furthest from zero, with its sign."""
     return float(changes.iloc[changes.abs().argmax()])

@@ -18,7 +18,7 @@ def show(section, lengths: pd.DataFrame, other: pd.DataFrame) -> None:
         section.figure("lengths_updates", figure, table=lengths, alt=alt)
         changes = training_length.doublings(lengths, tolerance)
         caption = "From how many epochs on an arm has levelled off, and how far the last doubling moved it, in points"
-        section.table("lengths_levelled", changes, show=training_length.levelled(changes), caption=caption)
+        section.table("lengths_levelled", changes, show=training_length.levelled_as_read(changes), caption=caption)
         caption = "First less second on test images, in points, by the length of training; with 95 % t intervals"
         by_length = training_length.orders(lengths)
         section.table("lengths_orders", by_length, show=training_length.reading(by_length), caption=caption)

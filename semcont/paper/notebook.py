@@ -211,13 +211,16 @@ def _html(shown: pd.DataFrame) -> str:
     levels = 0 if numbered else shown.index.nlevels
     look = {"index": not numbered, "index_names": not single, "float_format": _number, "border": 0, "na_rep": "–"}
     table = shown.to_html(**look, classes=[f"rows-{levels}", *_prose(shown)])
+    table = re.sub(
+        r"\[([^][<]{,20}), ([^][<]{,20})\]", r"[\1,&nbsp;\2]", table
+    )  # an interval, and a mark, stay in one line
+    table = re.sub(r" ([!*])</td>", r"&nbsp;\1</td>", table)
     names = iter([html.escape(str(name or "")) for name in shown.index.names])
     return re.sub("<th></th>", lambda _: f"<th>{next(names)}</th>", table, count=levels) if single and levels else table
 
 
 def _prose(shown: pd.DataFrame, long: int = 30) -> list[str]:
-    """Classes that name a table's columns of sentences, which pages set flush left and break; numbers stay flush right,
-    in one line."""
+    """Classes that name a table's columns of sentences, which pages set flush left; numbers stay flush right."""
     first = 1 + (0 if isinstance(shown.index, pd.RangeIndex) else shown.index.nlevels)
     longest = [
         max((len(cell) for cell in shown.iloc[:, k] if isinstance(cell, str)), default=0) for k in range(shown.shape[1])

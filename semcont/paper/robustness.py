@@ -14,7 +14,7 @@ from torch import Tensor
 from .. import attacks
 from . import directions, paths, statistics
 from .arrays import groups_of
-from .cells import in_epochs, in_percent
+from .cells import in_epochs, in_percent, in_range, means, shares
 from .directions import Direction
 from .measurements import measurement
 from .presets import Preset
@@ -295,12 +295,24 @@ def length_conclusion(table: pd.DataFrame) -> str:
     rows = table[table["measure"] == "attacked"]
     if rows.empty:
         return "No validation images were held out, so the histories cannot say whether training had levelled off."
-    told = [
-        f"- `{r['arm']}` (seed {r['seed']}), {in_epochs(r['epochs'])}: {r['accuracy'] * 100:.1f} % of {r['n']} "
-        f"validation images under attack, {r['change']:+.1f} points over the last epochs"
-        for _, r in rows.iterrows()
-    ]
-    return "\n".join(told)
+    lines = []
+    for (arm, epochs), part in rows.groupby(["arm", "epochs"], sort=False):
+        seeds = f"{len(part)} networks" if len(part) > 1 else f"seed {part['seed'].iloc[0]}"
+        kept, moved = (
+            in_range(*(number.format(value) for value in (values.min(), values.max())))
+            for number, values in (("{:.1f}", 100 * part["accuracy"]), ("{:+.1f}", part["change"]))
+        )
+        lines.append(
+            f"- `{arm}` ({seeds}), {in_epochs(epochs)}: {kept} % of {part['n'].iloc[0]} validation images under "
+            f"attack, {moved} points over the last epochs"
+        )
+    return "\n".join(lines)
+
+
+def length_as_read(table: pd.DataFrame) -> pd.DataFrame:
+    """`by_length` of several networks as it is read: a row per arm, length and measure, over the seeds."""
+    by = ["arm", "epochs", "measure"]
+    return shares(table, "accuracy", by).merge(means(table, ["change"], by, "{:+.1f}"), on=by)
 
 
 def across(table: pd.DataFrame, rows: str, value: str) -> pd.DataFrame:

@@ -131,6 +131,17 @@ def levelled(changes: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["arm", "epochs", "last_change", "last_seed"])
 
 
+def levelled_as_read(changes: pd.DataFrame) -> pd.DataFrame:
+    """`levelled` as it is read: a length in epochs or "not yet", changes in points."""
+    found = levelled(changes)
+    rows = {
+        "arm": found["arm"],
+        "levelled off from": found["epochs"].map("{:g} epochs".format).where(found["epochs"].notna(), "not yet"),
+    }
+    rows |= {"mean change": found["last_change"].map("{:+.1f}".format)}
+    return pd.DataFrame(rows | {"the seed that moves most": found["last_seed"].map("{:+.1f}".format)})
+
+
 def orders(table: pd.DataFrame) -> pd.DataFrame:
     """`paired.intervals` of `CONTRASTS` on test images: columns first, second, measure, epochs, n, mean, low, high."""
     test = table[table["split"] == "test"]
