@@ -210,7 +210,7 @@ def _html(shown: pd.DataFrame) -> str:
     numbered, single = isinstance(shown.index, pd.RangeIndex), shown.columns.nlevels == 1
     levels = 0 if numbered else shown.index.nlevels
     look = {"index": not numbered, "index_names": not single, "float_format": _number, "border": 0, "na_rep": "–"}
-    table = shown.to_html(**look, classes=[f"rows-{levels}", *_prose(shown)])
+    table = shown.to_html(**look, classes=[f"rows-{levels}", *_wide(shown, levels), *_prose(shown)])
     table = re.sub(
         r"\[([^][<]{,20}), ([^][<]{,20})\]", r"[\1,&nbsp;\2]", table
     )  # an interval, and a mark, stay in one line
@@ -219,13 +219,23 @@ def _html(shown: pd.DataFrame) -> str:
     return re.sub("<th></th>", lambda _: f"<th>{next(names)}</th>", table, count=levels) if single and levels else table
 
 
+def _wide(shown: pd.DataFrame, levels: int, many: int = 10) -> list[str]:
+    """The class of a table of many columns, which pages set closer."""
+    return ["many"] if levels + shown.shape[1] > many else []
+
+
 def _prose(shown: pd.DataFrame, long: int = 30) -> list[str]:
-    """Classes that name a table's columns of sentences, which pages set flush left; numbers stay flush right."""
+    """Classes that name a table's columns of words, which pages set flush left; numbers stay flush right."""
     first = 1 + (0 if isinstance(shown.index, pd.RangeIndex) else shown.index.nlevels)
-    longest = [
-        max((len(cell) for cell in shown.iloc[:, k] if isinstance(cell, str)), default=0) for k in range(shown.shape[1])
+    texts = [[cell for cell in shown.iloc[:, k] if isinstance(cell, str)] for k in range(shown.shape[1])]
+    worded = [
+        any(len(cell) > long for cell in cells) or (len(cells) == len(shown) and not any(map(_NUMBER, cells)))
+        for cells in texts
     ]
-    return [f"prose-{k}" for k, length in enumerate(longest, first) if length > long]
+    return [f"prose-{k}" for k, words in enumerate(worded, first) if words]
+
+
+_NUMBER = re.compile(r"[-+<]?\d|–$").match  # what a cell with a number begins with, or one without
 
 
 def _show(data: dict[str, str], metadata: dict[str, Any]) -> None:

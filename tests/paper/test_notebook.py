@@ -175,8 +175,13 @@ def test_the_head_of_a_table_is_one_line_and_names_its_rows():
     assert notebook._html(wide).split("</thead>")[0].count("<tr") == 3  # as pandas has it
 
 
-def test_columns_of_sentences_are_named_for_the_page():
-    table = pd.DataFrame({"id": ["a"], "claim": ["a sentence that is longer than thirty characters"], "value": [1.0]})
+def test_columns_of_words_are_named_for_the_page():
+    table = pd.DataFrame(
+        {"id": ["1"], "claim": ["5: a sentence that is longer than thirty characters"], "value": [1.0]}
+    )
     assert notebook._prose(table) == ["prose-2"]
     assert notebook._prose(table.set_index("id")) == ["prose-2"]  # the index is a column of the page, too
+    numbers = {"arm": ["c", "adv"], "signed": ["+1.0 [0.5, 1.5]", "–"], "mixed": ["none", "3 of 4"], "p": ["<1", "0"]}
+    assert notebook._prose(pd.DataFrame(numbers)) == ["prose-1"]
+    assert 'class="dataframe rows-0 many' in notebook._html(pd.DataFrame([range(11)]))
     assert notebook._prose(table[["value"]]) == []
