@@ -256,6 +256,20 @@ def left_open(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["verdict"].isin(OPEN)].reset_index(drop=True)
 
 
+def as_read(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `verdicts` in few columns, as a page has room for them; a new line in a cell parts what it joins."""
+    tuned = table["alpha"].eq("tuned").map({True: "at a tuned alpha", False: ""})
+    joined = {
+        "claim": (table["id"], table["claim"]),
+        "paper": (table["paper"],),
+        "ours": (table["ours"], table["interval"]),
+        "verdict": (table["verdict"], table["reason"]),
+        "scope": (table["scope"], tuned),
+    }
+    rows = {name: ["\n".join(filter(None, cells)) for cells in zip(*of, strict=True)] for name, of in joined.items()}
+    return pd.DataFrame(rows)
+
+
 def summary(table: pd.DataFrame) -> pd.DataFrame:
     """How many claims of `verdicts` ended with each verdict, by section; the last row is the total.
 

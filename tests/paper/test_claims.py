@@ -356,6 +356,13 @@ def test_the_words_count_what_the_table_holds(mixed):
     assert claims.left_open(table).empty
 
 
+def test_a_claim_is_read_in_few_columns(mixed):
+    (shown,) = claims.as_read(claims.verdicts("quick")).to_dict("records")
+    assert list(shown) == ["claim", "paper", "ours", "verdict", "scope"]
+    assert shown["claim"] == "one\nA claim." and shown["verdict"].startswith("single run, same direction in 1 of 2\n")
+    assert claims.as_read(claims.verdicts("quick").assign(alpha="tuned"))["scope"][0].endswith("\nat a tuned alpha")
+
+
 def dots(ax) -> list[float]:
     """Where the points of a plot are, from left to right."""
     from matplotlib.collections import PathCollection

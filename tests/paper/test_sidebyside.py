@@ -68,10 +68,10 @@ def test_a_reader_sees_a_line_per_claim_and_a_column_per_preset(published):
     assert wide["claim"].tolist() == ["Half.", "It defends.", "It defends. (at a tuned alpha)", "It costs nothing."]
     assert wide.loc[1, ["rank", "quick", "local"]].tolist() == [
         "primary",
-        "single run, same direction · c 2, base 1",
-        "contradicted · c 2, base 1 · +1.0 [+0.5, +1.5]",
+        "single run, same direction\nc 2, base 1",
+        "contradicted\nc 2, base 1\n+1.0 [+0.5, +1.5]",
     ]
-    tuned = ["–", "reproduced · c 2, base 1 · +1.0 [+0.5, +1.5]", "–"]
+    tuned = ["–", "reproduced\nc 2, base 1\n+1.0 [+0.5, +1.5]", "–"]
     assert wide.loc[2, ["quick", "local", "cifar100"]].tolist() == tuned
 
 

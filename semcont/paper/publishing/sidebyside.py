@@ -76,9 +76,10 @@ _TEXTS = dict.fromkeys({*COLUMNS, *CASES} - set(_NUMBERS), str)
 
 
 def for_reading(table: pd.DataFrame) -> pd.DataFrame:
-    """One line per claim that some preset decided, one column per preset: verdict, ours, the difference's interval.
+    """One row per claim that some preset decided, one column per preset, with a line each for verdict, ours, and the
+    difference's interval.
 
-    A line at a tuned alpha says so after the claim. The scope of each column is what `scopes` tells; where its seeds
+    A row at a tuned alpha says so after the claim. The scope of each column is what `scopes` tells; where its seeds
     are a range, a cell says how many are behind its values.
     """
     rows = []
@@ -90,7 +91,7 @@ def for_reading(table: pd.DataFrame) -> pd.DataFrame:
         primary = "primary" if mine["scope"].str.endswith("primary").any() else ""
         row = {"section": first["section"], "claim": claim, "rank": primary, "paper": first["paper"]}
         for each in mine.to_dict("records"):
-            row[each["preset"]] = " · ".join(filter(None, compact.cell(each)))
+            row[each["preset"]] = "\n".join(filter(None, compact.cell(each)))
         rows.append(row)
     shown = ["section", "claim", "rank", "paper", *order(table)]
     return pd.DataFrame(rows).reindex(columns=shown).fillna("–")
