@@ -369,6 +369,8 @@ def test_a_network_claim_over_seeds_has_an_interval_over_seeds():
     network = claim(kind="network", arms=("base",), threshold=0.2, margin=None)
     judged = judging.judge_network(network, Found("share", {}, rows))
     assert judged.verdict == "holds here" and judged.ours == "30.0 % [27.4, 32.6] (over 4 seeds)"
+    nearly = rows.assign(value=[1.0, 1.0, 0.99, 1.0])
+    assert judging.judge_network(network, Found("share", {}, nearly)).ours == "99.8 % [99.0, 100.0] (over 4 seeds)"
 
 
 def margin(values, **keys) -> judging.Judged:

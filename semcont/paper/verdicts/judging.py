@@ -200,6 +200,8 @@ def judge_network(claim: Claim, found: Found) -> Judged:
     if threshold is None:
         raise Missing(f"the measure {claim.metric!r} of {claim.notebook} does not say its {claim.reference}")
     rows = found.rows if found.seeds == 1 else _over_seeds(found.rows)
+    if found.unit == "share":  # a t interval does not know that there is no more than all
+        rows = rows.assign(low=rows["low"].clip(0, 1), high=rows["high"].clip(0, 1))
     low, high = rows["low"].fillna(rows["value"]), rows["high"].fillna(rows["value"])
     holds, fails = low.gt(threshold), high.lt(threshold)
     if claim.direction == "lower":
