@@ -214,6 +214,7 @@ def _html(shown: pd.DataFrame) -> str:
     table = re.sub(
         r"\[([^][<]{,20}), ([^][<]{,20})\]", r"[\1,&nbsp;\2]", table
     )  # an interval, and a mark, stay in one line
+    table = table.replace(r"\n", "<br>")  # pandas writes a new line in a cell as a program would
     table = re.sub(r" ([!*])</td>", r"&nbsp;\1</td>", table)
     names = iter([html.escape(str(name or "")) for name in shown.index.names])
     return re.sub("<th></th>", lambda _: f"<th>{next(names)}</th>", table, count=levels) if single and levels else table

@@ -221,15 +221,15 @@ def floors(preset: Preset, table: pd.DataFrame) -> str:
     none, attacked = table["attack"].unique()[:2]
     wanted = [("base", none, "clean", preset.floors.clean)]
     wanted += [(arm, attacked, f"under {attacked}", preset.floors.attacked) for arm in ("adv", "adv+c")]
-    told = []
+    said = []
     for arm, attack, name, floor in wanted:
         rows = table[(table["arm"] == arm) & (table["attack"] == attack)]
-        for _, row in rows.iterrows():
-            verb = "reaches" if row["accuracy"] >= floor else "**does not reach**"
-            told.append(
-                f"`{arm}` (seed {row['seed']}) {verb} {floor * 100:g} % {name}, with {row['accuracy'] * 100:.1f} %"
-            )
-    return "The preset's floors: " + "; ".join(told) + "."
+        for reached, part in rows.groupby(rows["accuracy"] >= floor, sort=False):
+            seeds = f"{len(part)} of {len(rows)} networks" if len(rows) > 1 else f"seed {part['seed'].iloc[0]}"
+            with_ = in_range(*(f"{100 * part['accuracy'].agg(end):.1f}" for end in ("min", "max")))
+            verb = "reaches" if reached else "**does not reach**"
+            said.append(f"`{arm}` ({seeds}) {verb} {floor * 100:g} % {name}, with {with_} %")
+    return "The preset's floors: " + "; ".join(said) + "."
 
 
 def conclusion(table: pd.DataFrame) -> str:

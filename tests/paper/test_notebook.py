@@ -169,7 +169,8 @@ def test_the_head_of_a_table_is_one_line_and_names_its_rows():
     assert head.count("<tr") == 1 and [*re.findall("<th>(.*?)</th>", head)] == ["arm", "n&lt;1", "x"]
     assert 'class="dataframe rows-2"' in head and "<td>1,234</td>" in body and "<td>0.250</td>" in body
     assert [*re.findall("<th>(.*?)</th>", notebook._html(table).split("</thead>")[0])] == ["arm", "n&lt;1", "x"]
-    cells = notebook._html(pd.DataFrame({"a": ["+1.0 [-0.5, +2.5]", "3.0 !"]}))
+    cells = notebook._html(pd.DataFrame({"a": ["+1.0 [-0.5, +2.5]", "3.0 !", "two\nlines"]}))
+    assert "<td>two<br>lines</td>" in cells
     assert "<td>+1.0 [-0.5,&nbsp;+2.5]</td>" in cells and "<td>3.0&nbsp;!</td>" in cells
     wide = table.pivot(index="arm", columns="n<1", values=["x"])
     assert notebook._html(wide).split("</thead>")[0].count("<tr") == 3  # as pandas has it
