@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 
 from semcont.paper import paths, store
@@ -245,3 +246,10 @@ def test_missing_markers_or_results_are_said(published):
     with pytest.raises(UserError, match="s09_claims.csv is missing"):
         readme.generated((published / "README.md").read_text())
     assert not readme.update()
+
+
+def test_what_it_says_of_autoattacks_last_parts_is_so():
+    table = pd.read_csv(paths.figures("local") / "audit_autoattack.csv")
+    last = table[table["attack"].isin(["fab-t", "square"])]
+    assert len(last) and not last["broken"].any()
+    assert "last two parts broke no image" in (paths.root() / "README.md").read_text()
