@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from . import plots, robustness
-from .audit import attacks, grid
+from .audit import attacks, flags, grid
 from .audit.whole import Audited, joined
 from .directions import caution, describe
 from .evidence import evidence
@@ -44,7 +44,9 @@ def show_worst(section, found: Audited) -> None:
     shown = robustness.across(found.checks, "check", "value")
     section.table("audit_flags", found.checks, show=shown, caption="The flags, in percent; ! marks a raised one")
     caption = "What the attacks took, over all networks; images that no longer had to be attacked count, too"
-    section.table("audit_runtime", runtime(found), caption=caption)
+    took = runtime(found)
+    shown = took.rename(columns={"seconds_per_1000": "seconds for 1,000 images"})
+    section.table("audit_runtime", took, show=shown, caption=caption)
     section.conclude(conclusion(found))
 
 
@@ -179,7 +181,23 @@ def conclusion(found: Audited) -> str:
     every = [f"{rows['attacks'].iloc[0]} attacks", f"{rows['n'].iloc[0]:,} images"] if len(rows) else []
     after = f"In the worst case over the {every[0]} that every network got, on {every[1]}:" if every else ""
     contrasts = describe(rows, "accuracy", robustness.PAPER, percent=True)
-    return "\n".join([robustness.told(found.checks), "", after, "", contrasts, "", caution(rows)])
+    return "\n".join(
+        [robustness.told(found.checks), "", after, "", contrasts, "", further(found.worst), "", caution(rows)]
+    )
+
+
+def further(worst: pd.DataFrame) -> str:
+    """What the attacks that only some networks met take from what those that all met leave, on the same images; empty
+    where all met the same."""
+    common, whole = (worst[worst["scope"] == scope].set_index(["arm", "seed"]) for scope in flags.SCOPES[1:])
+    lost = (100 * (common["accuracy"] - whole["accuracy"])).dropna()
+    if lost.empty:
+        return ""
+    more, most = (whole["attacks"] - common["attacks"]).max(), lost.idxmax()
+    much = f"at most {lost.max():.1f} points (`{most[0]}`, seed {most[1]})" if lost.max() > 0 else "nothing"
+    where = f"On the {_images(whole)} and {len(lost)} networks that met everything"
+    attacks_take = "attack takes" if more == 1 else "attacks take"
+    return f"{where}, the {more} further {attacks_take} {much} from what the others leave."
 
 
 def describe_ladder(table: pd.DataFrame) -> str:

@@ -178,6 +178,14 @@ def test_a_costly_attack_on_few_images_does_not_narrow_the_comparison():
     assert worst.loc[("adv", "every network"), ["accuracy", "n", "attacks"]].tolist() == [0.75, 4, 1]
     assert worst.loc[("adv", "everything"), ["accuracy", "n", "attacks"]].tolist() == [0.0, 2, 2]
     assert worst.loc[("adv", flags.SCOPES[1]), ["n", "attacks"]].tolist() == [2, 1]
+    told = audit_shown.further(worst.reset_index())
+    assert told == (
+        "On the 2 images and 2 networks that met everything, the 1 further attack takes at most 100.0 points (`adv`, "
+        "seed 0) from what the others leave."
+    )
+    none = worst.assign(accuracy=0.5).reset_index()
+    assert "takes nothing from" in audit_shown.further(none)
+    assert audit_shown.further(none[none["scope"] == "every network"]) == ""
     fewer = flags.worst_case(pd.DataFrame(rows), 8, groups, images=9).set_index(["arm", "scope"])
     assert fewer.equals(worst)  # the test set may have fewer images than the preset asks for
 
