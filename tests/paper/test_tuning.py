@@ -239,7 +239,7 @@ def test_a_tuned_network_is_a_row_of_its_own_in_the_ledger(records):
     assert claims.summary(table).equals(claims.summary(table[table["alpha"] != "tuned"]))
     wide = sidebyside.for_reading(table.assign(preset="smoke"))
     tuned = wide[wide["claim"].str.endswith(" (at a tuned alpha)")]
-    assert f"single run, same direction · c{TUNED} 52.0 %, base 50.0 % · +2.0" in set(tuned["smoke"])
+    assert f"single run, same direction\nc{TUNED} 52.0 %, base 50.0 %\n+2.0" in set(tuned["smoke"])
 
 
 def test_without_tuned_networks_there_is_no_such_row(records):

@@ -49,8 +49,8 @@ def test_what_is_planned_for_no_seed_yet_is_not_trained():
     for kind in (*OF_SEEDS, variants.tuned):
         assert kind(PLANNED) != [] and kind(NONE_YET) == []
     assert graph.spaces(PLANNED) and not graph.spaces(NONE_YET)
-    named = {name for name, _ in grid.variants(Section(NONE_YET))}
-    assert named == set(), "no fine-tuning either"
+    assert graph.finetuned(PLANNED) and not graph.finetuned(NONE_YET)
+    assert grid.otherwise_trained(Section(NONE_YET)) == {}
 
 
 def test_options_that_are_off_are_not_in_a_runs_name_and_on_they_are():
@@ -208,7 +208,10 @@ def test_the_graph_trains_what_the_notebooks_ask_for(preset):
         "02_training": (variants.lengths, variants.tuned),
         "03_continuity": (variants.ablations, variants.candidates, variants.tuned),
         "04_semantic_features": (variants.contexts, variants.tuned),
-        "05_robustness": (variants.lengths, variants.frontier, variants.stems, variants.tuned),
+        "05_robustness": (
+            *(variants.lengths, variants.frontier, variants.stems, variants.tuned),
+            *(variants.spaces, variants.finetuned),
+        ),
         "07_transfer": (variants.tuned,),
     }
     for notebook, wanted in kinds.items():
@@ -221,7 +224,9 @@ def test_the_graph_trains_what_the_notebooks_ask_for(preset):
 
 
 def _settings(preset, arm, seed, changes) -> str:
-    return str(plan(changed(preset, changes), arm, seed))
+    start = changes.get("start")
+    changes = {name: value for name, value in changes.items() if name != "start"}
+    return f"{plan(changed(preset, changes), arm, seed)} from {start}"
 
 
 @pytest.mark.parametrize(
