@@ -225,10 +225,9 @@ def floors(preset: Preset, table: pd.DataFrame) -> str:
     for arm, attack, name, floor in wanted:
         rows = table[(table["arm"] == arm) & (table["attack"] == attack)]
         for reached, part in rows.groupby(rows["accuracy"] >= floor, sort=False):
-            seeds = f"{len(part)} of {len(rows)} networks" if len(rows) > 1 else f"seed {part['seed'].iloc[0]}"
-            with_ = in_range(*(f"{100 * part['accuracy'].agg(end):.1f}" for end in ("min", "max")))
             verb = "reaches" if reached else "**does not reach**"
-            said.append(f"`{arm}` ({seeds}) {verb} {floor * 100:g} % {name}, with {with_} %")
+            reach = _span(100 * part["accuracy"])
+            said.append(f"`{arm}` {_which(part, len(rows))} {verb} {floor * 100:g} % {name}, with {reach} %")
     return "The preset's floors: " + "; ".join(said) + "."
 
 
@@ -283,11 +282,19 @@ def told(checks: pd.DataFrame) -> str:
     raised, of = checks[checks["raised"]], checks.groupby(["arm", "check"]).size()
     lines = []
     for (arm, check), rows in raised.groupby(["arm", "check"], sort=False):
-        ends = dict.fromkeys(f"{100 * value:.1f}" for value in (rows["value"].min(), rows["value"].max()))
-        seeds = f"{len(rows)} of {of[arm, check]} networks" if of[arm, check] > 1 else f"seed {rows['seed'].iloc[0]}"
-        lines.append(f"- `{arm}` ({seeds}): {check}, {' to '.join(ends)} %")
+        lines.append(f"- `{arm}` {_which(rows, of[arm, check])}: {check}, {_span(100 * rows['value'])} %")
     head = f"{len(raised)} of {len(checks)} checks raise a flag" + (":" if lines else ".")
     return "\n".join([head, "", *lines])
+
+
+def _which(rows: pd.DataFrame, of: int) -> str:
+    """ "(3 of 10 networks)", of a single one "(seed 0)"."""
+    return f"({len(rows)} of {of} networks)" if of > 1 else f"(seed {rows['seed'].iloc[0]})"
+
+
+def _span(values: pd.Series, number: str = "{:.1f}") -> str:
+    """ "1.5 to 10.0", or the one value."""
+    return in_range(number.format(values.min()), number.format(values.max()))
 
 
 def length_conclusion(table: pd.DataFrame) -> str:
@@ -297,14 +304,10 @@ def length_conclusion(table: pd.DataFrame) -> str:
         return "No validation images were held out, so the histories cannot say whether training had levelled off."
     lines = []
     for (arm, epochs), part in rows.groupby(["arm", "epochs"], sort=False):
-        seeds = f"{len(part)} networks" if len(part) > 1 else f"seed {part['seed'].iloc[0]}"
-        kept, moved = (
-            in_range(*(number.format(value) for value in (values.min(), values.max())))
-            for number, values in (("{:.1f}", 100 * part["accuracy"]), ("{:+.1f}", part["change"]))
-        )
+        kept, moved = _span(100 * part["accuracy"]), _span(part["change"], "{:+.1f}")
         lines.append(
-            f"- `{arm}` ({seeds}), {in_epochs(epochs)}: {kept} % of {part['n'].iloc[0]} validation images under "
-            f"attack, {moved} points over the last epochs"
+            f"- `{arm}` {_which(part, len(part))}, {in_epochs(epochs)}: {kept} % of {part['n'].iloc[0]} validation "
+            f"images under attack, {moved} points over the last epochs"
         )
     return "\n".join(lines)
 

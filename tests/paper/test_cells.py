@@ -53,7 +53,7 @@ def test_lengths_are_told_over_the_networks_of_an_arm():
     rows = [(seed, value, change) for seed, value, change in ((0, 0.5, -1.0), (1, 0.6, 2.0))]
     table = pd.DataFrame(rows, columns=["seed", "accuracy", "change"])
     table = table.assign(arm="adv", epochs=8, measure="attacked", n=100, low=0.4, high=0.7)
-    told = "- `adv` (2 networks), 8 epochs: 50.0 to 60.0 % of 100 validation images under attack, -1.0 to +2.0 points "
-    assert robustness.length_conclusion(table) == told + "over the last epochs"
+    told = "- `adv` (2 of 2 networks), 8 epochs: 50.0 to 60.0 % of 100 validation images under attack, -1.0 to +2.0 "
+    assert robustness.length_conclusion(table) == told + "points over the last epochs"
     assert "(seed 0), 8 epochs: 50.0 % of" in robustness.length_conclusion(table[:1])
     assert robustness.length_as_read(table)["change"].tolist() == ["+0.5 ± 2.1"]
