@@ -74,7 +74,7 @@ def worst_case(
     shared = set.intersection(*(set(rows["attack"][wide[rows.index]]) for _, rows in networks))
     found = []
     for (arm, seed), rows in networks:
-        common, few = rows[rows["attack"].isin(shared)], len(left(rows))
+        common, few = rows[rows["attack"].isin(shared)], min(map(len, rows["alive"]))
         of_scopes = [(common, None), (common, few), (rows, few)] if len(common) < len(rows) else [(common, None)]
         for scope, (mine, n) in zip(SCOPES, of_scopes, strict=False):
             if mine.empty:

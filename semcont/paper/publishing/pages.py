@@ -39,7 +39,7 @@ def labels(notebook: str, shown: Mapping[str, Mapping[str, Any]]) -> dict[str, s
     The paper's have its numbers: `fig03_levels` is Figure 3, `table2_x` Table 2. Ours are counted through, section by
     section: Figure S5.1, Table S5.2; `x` after a number says that it is none of the paper's.
     """
-    number, count, found = int(re.match(r"\d*", notebook)[0] or 0), Counter(), {}
+    number, count, found = int(notebook.partition("_")[0]), Counter(), {}
     for name, about in shown.items():
         theirs = re.match(r"(fig|table)0*(\d+)([a-wyz]?)_", name)
         kind = str(about["kind"]).capitalize()
