@@ -120,12 +120,15 @@ def publish_networks(
     beside: Annotated[
         bool, typer.Option("--beside", help="The networks beside the arms, too: lengths, alphas, ...")
     ] = False,
+    without: Annotated[
+        list[str] | None, typer.Option("--without", help="With --beside: a group to leave out; may be given again.")
+    ] = None,
 ) -> None:
     """Copy the finished networks of a preset's arms, with what was measured on them, into data/checkpoints/PRESET."""
     from . import presets, published
 
     settings = presets.load_preset(preset)
-    names = published.publish(settings, seeds) + (published.publish_beside(settings) if beside else [])
+    names = published.publish(settings, seeds) + (published.publish_beside(settings, without or ()) if beside else [])
     print(f"publish  {len(names)} networks in {paths.checkpoints() / settings.name}", flush=True)
 
 

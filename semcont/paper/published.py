@@ -6,6 +6,7 @@ there, checked like any run, instead of training it again.
 
 import io
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -64,13 +65,19 @@ def publish(preset: Preset, seeds: int = 1) -> list[str]:
     return [folder.name for folder in finished]
 
 
-def publish_beside(preset: Preset) -> list[str]:
+def publish_beside(preset: Preset, without: Collection[str] = ()) -> list[str]:
     """Copy the finished runs of `graph.beside` to data/checkpoints/<preset>/<group>, with one card per group.
 
-    The figures that read them then need no training. What travels with each, and what is raised, as for `publish`.
+    The figures that read them then need no training. `without` names groups to leave out: many networks that are soon
+    trained weigh more than they save. What travels with each, and what is raised, as for `publish`; `UserError` also
+    for a group that the preset does not have.
     """
-    names = []
-    for group, jobs in graph.beside(preset).items():
+    names, groups = [], graph.beside(preset)
+    if unknown := sorted(set(without) - set(groups)):
+        raise paths.UserError(f"{', '.join(unknown)}: no group of preset {preset.name}, which has {', '.join(groups)}")
+    for group, jobs in groups.items():
+        if group in without:
+            continue
         shelved = paths.checkpoints() / preset.name / group
         finished = _finished(preset, jobs)
         for folder in finished:

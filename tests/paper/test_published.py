@@ -227,6 +227,17 @@ def test_a_network_beside_the_arms_is_published_by_its_group_where_that_is_asked
         published.network("smoke", "c", epochs=7)
 
 
+def test_a_group_can_be_left_out_of_what_is_published_beside_the_arms(shelf):
+    groups = graph.beside(SMOKE)
+    jobs = groups["alphas"][-1], groups["spaces"][0]
+    kept, left = (trained(SMOKE, job.arm, job.seed, **dict(job.changes)) for job in jobs)
+    assert published.publish_beside(SMOKE, without=["spaces"]) == [kept.folder.name]
+    assert not (paths.checkpoints() / "smoke" / "spaces").exists()
+    assert published.publish_beside(SMOKE) == [kept.folder.name, left.folder.name]
+    with pytest.raises(paths.UserError, match="maps: no group of preset smoke, which has .*alphas"):
+        published.publish_beside(SMOKE, without=["alphas", "maps"])
+
+
 def test_every_network_of_the_study_is_an_arm_or_in_one_group():
     local = load_preset("local")
     jobs = [job for group in graph.beside(local).values() for job in group]
