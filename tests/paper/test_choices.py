@@ -73,6 +73,25 @@ def test_on_networks_arms_are_compared_on_the_seeds_that_both_have():
     assert spaces["otherwise"].tolist() == pytest.approx([30] * 4)
 
 
+SPACES = ("pixels", "normalised")
+
+
+def test_networks_trained_in_either_unit_are_compared_on_the_seeds_and_radii_of_both():
+    rows = [("adv", seed, "the arms", space, eps) for seed in (0, 1) for space in SPACES for eps in (0, 4, 8)]
+    rows += [("adv", 0, "radius in normalised space", space, eps) for space in SPACES for eps in (0, 4, 8)]
+    rows += [("base", 0, "the arms", "pixels", 8), ("adv", 0, "radius in normalised, unclamped space", "pixels", 8)]
+    radii = pd.DataFrame(rows, columns=["arm", "seed", "training", "space", "eps"]).assign(n=100)
+    radii["accuracy"] = 0.9 - 0.1 * radii["seed"] - 0.05 * radii["eps"] - 0.2 * (radii["training"] != "the arms")
+    told = pd.DataFrame([*choices._space_of_training(radii)], columns=["decision", "what", *"uinho"])
+    assert [what.split(":")[0] for what in told["what"]] == [
+        "accuracy of `adv` without an attack",
+        "accuracy of `adv` within 8/255 of pixels",
+        "accuracy of `adv` within 8/255 of normalised inputs",
+    ]
+    assert told["n"].tolist() == [1] * 3
+    assert told["h"].tolist() == pytest.approx([90, 50, 50]) and told["o"].tolist() == pytest.approx([70, 30, 30])
+
+
 def test_a_page_without_markers_is_said():
     for name in ("choices", "networks"):
         with pytest.raises(UserError, match=f"{name}:begin"):

@@ -103,7 +103,7 @@ def on_networks(table2: pd.DataFrame, beyond: pd.DataFrame, radii: pd.DataFrame)
 
     `seeds` has two counts where they differ between the two numbers.
     """
-    rows = [*_copies_too(table2, beyond), *_space(radii)]
+    rows = [*_copies_too(table2, beyond), *_space(radii), *_space_of_training(radii)]
     return pd.DataFrame(rows, columns=["decision", "what", "unit", "images", "seeds", "here", "otherwise"])
 
 
@@ -133,6 +133,21 @@ def _space(radii: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
         numbers = 100 * mine[["pixels", "normalised"]].mean()
         what = f"accuracy of `{arm}` at radius {RADIUS}: in pixels; of normalised inputs"
         yield 13, what, "%", at["n"].iloc[0], len(mine), *numbers
+
+
+def _space_of_training(radii: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
+    """Decision 13 in training, too: the same arm, radius and seeds, trained in either unit; where this was trained."""
+    named = {"the arms": "here", "radius in normalised space": "otherwise"}
+    at = radii["eps"].eq(RADIUS) | (radii["eps"].eq(0) & radii["space"].eq("pixels"))
+    table = radii[at & radii["training"].isin(named)].assign(trained=radii["training"].map(named))
+    units = {"pixels": "pixels", "normalised": "normalised inputs"}
+    for (arm, space, eps), mine in table.groupby(["arm", "space", "eps"], sort=False):
+        both = 100 * mine.pivot(index="seed", columns="trained", values="accuracy").reindex(columns=named.values())
+        if (both := both.dropna()).empty:
+            continue
+        where = f"within {eps:g}/255 of {units[space]}" if eps else "without an attack"
+        what = f"accuracy of `{arm}` {where}: trained with its radius in pixels; of normalised inputs"
+        yield 13, what, "%", mine["n"].iloc[0], len(both), *both.mean()
 
 
 RADIUS = 8  # the paper's, in 1/255
