@@ -88,13 +88,13 @@ def test_a_presets_scope_has_the_range_of_its_claims_seeds(published):
     [
         ("c 1.55 [1.44, 1.67], base 3.16 [2.97, 3.37]", "×0.49 [0.445, 0.54]", "c 1.55, base 3.16"),
         ("c 0.6 %, base 1.1 % (means over 10 seeds)", "-0.4", "c 0.6 %, base 1.1 % (means over 10 seeds)"),
-        ("c 1, base 2 (means over 2 cases); differences a: -1 [-2, 0]; b: 0", "a ×1; b ×2", "(means over 2 cases)"),
+        ("c 1, base 2 (means over 16 cases); c lower in 9 of 16", "16 cases, ×1 to ×2", "(means over 16 cases)"),
         ("pca: 4 [3, 5]; tsne: 3 [2, 4] (over 3 seeds)", "", "pca: 4 [3, 5]; tsne: 3 [2, 4] (over 3 seeds)"),
     ],
 )
 def test_a_cell_has_one_interval_and_says_over_what_it_is_a_mean(ours, interval, shown):
     cell = compact.cell({"verdict": "undecided", "ours": ours, "interval": interval})
-    assert cell.ours.endswith(shown) and cell.interval == interval and "; differences" not in cell.ours
+    assert cell.ours.endswith(shown) and cell.interval == interval and " lower in " not in cell.ours
 
 
 def test_a_cell_says_where_training_leaves_it_open():

@@ -42,14 +42,9 @@ def arms_text(claim: Claim, found: Found, table: pd.DataFrame) -> str:
     text = ", ".join(f"{label} {mean}" for label, mean in zip(claim.arms, means, strict=True))
     cases, seeds = table["case"].nunique(), table["seed"].nunique()
     over = " and ".join(f"{count} {name}" for count, name in ((cases, "cases"), (seeds, "seeds")) if count > 1)
-    if seeds > 1:
+    if seeds > 1 or len(table) <= FEW:  # the differences, case by case, are the interval's column
         return f"{text} (means over {over})"
-    if len(table) > FEW:
-        lower = table["difference"].lt(0).sum()
-        return f"{text} (means over {over}); {claim.arms[0]} lower in {lower} of {len(table)}"
-    rows = table.assign(value=table["difference"]).to_dict("records")
-    differences = "; ".join(value_text(row, "points" if found.unit == "share" else "") for row in rows)
-    return f"{text} (means over {over}); {'points' if found.unit == 'share' else 'differences'} {differences}"
+    return f"{text} (means over {over}); {claim.arms[0]} lower in {table['difference'].lt(0).sum()} of {len(table)}"
 
 
 def _margin(claim: Claim, found: Found, table: pd.DataFrame) -> str:
