@@ -20,9 +20,8 @@ def in_percent(rows: pd.DataFrame, value: str = "accuracy", number: str = "{:.1f
 def shares(table: pd.DataFrame, value: str, by: Sequence[str]) -> pd.DataFrame:
     """A row for each value of the columns `by`, with the share `value` as `in_percent` has it, over the seeds."""
     groups = table.groupby(list(by), sort=False)
-    return pd.DataFrame(
-        [dict(zip(by, key, strict=True)) | {"percent": in_percent(rows, value)} for key, rows in groups]
-    )
+    rows = [dict(zip(by, key, strict=True)) | {"percent": in_percent(part, value)} for key, part in groups]
+    return pd.DataFrame(rows, columns=[*by, "percent"])
 
 
 def means(table: pd.DataFrame, values: Sequence[str], by: Sequence[str], number: str = "{:.3g}") -> pd.DataFrame:
@@ -32,7 +31,7 @@ def means(table: pd.DataFrame, values: Sequence[str], by: Sequence[str], number:
     rows = []
     for key, part in table.groupby(list(by), sort=False):
         rows.append(dict(zip(by, key, strict=True)) | {name: _mean(part[name].dropna(), number) for name in values})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=[*by, *values])
 
 
 def _mean(values: pd.Series, number: str) -> str:

@@ -57,3 +57,10 @@ def test_lengths_are_told_over_the_networks_of_an_arm():
     assert robustness.length_conclusion(table) == told + "points over the last epochs"
     assert "(seed 0), 8 epochs: 50.0 % of" in robustness.length_conclusion(table[:1])
     assert robustness.length_as_read(table)["change"].tolist() == ["+0.5 ± 2.1"]
+
+
+def test_a_refit_holds_no_validation_images_out_and_its_table_of_lengths_is_empty():
+    empty = pd.DataFrame(columns=["arm", "seed", "epochs", "measure", "accuracy", "n", "low", "high", "change"])
+    shown = robustness.length_as_read(empty)
+    assert shown.empty and list(shown) == ["arm", "epochs", "measure", "percent", "change"]
+    assert robustness.length_conclusion(empty).startswith("No validation images were held out")
