@@ -253,3 +253,11 @@ def test_what_it_says_of_autoattacks_last_parts_is_so():
     last = table[table["attack"].isin(["fab-t", "square"])]
     assert len(last) and not last["broken"].any()
     assert "last two parts broke no image" in (paths.root() / "README.md").read_text()
+
+
+def test_what_it_says_of_another_unit_of_the_radius_is_so(text):
+    table = pd.read_csv(paths.figures("cifar100-cpu") / "audit_eps.csv")
+    table = table[(table["training"] == "radius in normalised space") & (table["space"] == "normalised")]
+    off = {arm: (100 * rows["accuracy"] - rows["paper"]).tolist() for arm, rows in table.groupby("arm")}
+    assert min(off["adv"]) < 0 < max(off["adv"]) and max(off["adv+c"]) < 0
+    assert "`adv` passes through the paper's number, but `adv+c` stays below its own at every radius" in text
