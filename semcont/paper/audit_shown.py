@@ -58,8 +58,7 @@ def show_spaces(section, found: Audited) -> None:
     caption = "Accuracy in percent over the radius in 1/255"
     caption += "; * marks the cell nearest to the paper's number for the arm" if table["nearest"].any() else ""
     section.table("audit_eps", table[grid.COLUMNS], show=reading(table), caption=caption)
-    own = table[table["training"] == grid.AS_ARMS]
-    section.figure("s05_spaces", plots.eps_spaces(own), table=own[grid.COLUMNS], alt=describe_spaces(own))
+    section.figure("s05_spaces", plots.eps_spaces(table), table=table[grid.COLUMNS], alt=describe_spaces(table))
     section.conclude(grid.conclusion(table) or "The paper has no numbers on these data that a cell could be near to.")
     if told := grid.otherwise(table, section.preset.evaluation.eps):
         section.conclude(told)
@@ -210,8 +209,15 @@ def describe_ladder(table: pd.DataFrame) -> str:
 
 def describe_spaces(table: pd.DataFrame) -> str:
     """The alt text of the figure of the two units."""
-    best = table[table["nearest"]].drop_duplicates("arm")
-    cells = [f"{row['arm']} {row['eps']:g} in {row['space']}" for _, row in best.iterrows()]
-    theirs = f", with the paper's number of each arm as a dotted line. Nearest to it: {', '.join(cells)}"
     panels = "Accuracy over the radius of PGD in two panels, of pixels and of normalised images, a line per arm"
-    return f"{panels}{theirs if cells else ''}."
+    if others := [name for name in table["training"].unique() if name != grid.AS_ARMS]:
+        panels += f"; below, two for each other training: {'; '.join(others)}"
+    best = table[table["nearest"]].drop_duplicates(["training", "arm"])
+    if best.empty:
+        return f"{panels}."
+    cells = [
+        ", ".join(f"{row['arm']} {row['eps']:g} in {row['space']}" for _, row in rows.iterrows())
+        for _, rows in best.groupby("training", sort=False)
+    ]
+    theirs = f"The paper's number of each arm is a dotted line. Nearest to it: {'; below, '.join(cells)}"
+    return f"{panels}. {theirs}."

@@ -10,6 +10,7 @@ import typer
 
 from . import catalogue, paths
 from .execution import arguments, execute
+from .strict import SettingsError
 
 app = typer.Typer(
     help="semcont: train, measure and report the study of semantic continuity.",
@@ -127,6 +128,8 @@ def publish_networks(
     """Copy the finished networks of a preset's arms, with what was measured on them, into data/checkpoints/PRESET."""
     from . import presets, published
 
+    if without and not beside:
+        raise SettingsError("--without leaves groups out of --beside, which is not given")
     settings = presets.load_preset(preset)
     names = published.publish(settings, seeds) + (published.publish_beside(settings, without or ()) if beside else [])
     print(f"publish  {len(names)} networks in {paths.checkpoints() / settings.name}", flush=True)

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..datasets import DataError
 from . import audit, robustness, statistics
 from .arrays import groups_of, numpy_of
 from .features import CUES
+from .images import source_of
 from .measurements import measurement
 from .runs import predict
 
@@ -66,10 +68,14 @@ def of_section(section) -> pd.DataFrame:
     what conflict costs, on the preset's networks.
 
     On the first `ledger.noise_images` test images, in the worst case on the audit's; empty where a preset leaves this
-    out. Without a full audit, or without known context, there are the others.
+    out, and, with a line that says why, where its images are not at hand: verdicts can be had from what was published
+    of them, this cannot. Without a full audit, or without known context, there are the others.
     """
     preset, images = section.preset, section.preset.ledger.noise_images
-    if not images:
+    absent = None if not images else _absent(preset)
+    if absent:
+        print(f"no intervals over test images, which are not at hand: {absent}")
+    if absent or not images:
         return noise(pd.DataFrame(columns=["arm", "seed", "image", "group"]), ())
     paired = {arm for pair in PAIRS for arm in pair}
     runs = section.runs([arm for arm in preset.arms if arm in paired])
@@ -81,6 +87,15 @@ def of_section(section) -> pd.DataFrame:
     places = {first: place for place, (first, _) in enumerate(PAIRS)}
     found = pd.concat([noise(table, PAIRS) for table in tables])
     return found.sort_values("first", key=lambda names: names.map(places), kind="stable", ignore_index=True)
+
+
+def _absent(preset) -> DataError | None:
+    """Why the preset's test images cannot be read, where they cannot."""
+    try:
+        source_of(preset, "test")
+    except DataError as error:
+        return error
+    return None
 
 
 def noise(table: pd.DataFrame, pairs: Sequence[Sequence[str]], *, resamples: int = 2000) -> pd.DataFrame:

@@ -48,6 +48,7 @@ def test_starting_imports_nothing_heavy():
         (["train", "--arm", "base", "-p", "tiny", "--device", "cudda"], 1, "device 'cudda' is not available"),
         (["train", "--arm", "base", "-p", "tinny"], 2, "did you mean 'tiny'?"),
         (["plan", "tiny"], 1, "no notebooks"),
+        (["publish-networks", "-p", "tiny", "--without", "lengths"], 2, "--without leaves groups out of --beside"),
         (["report", "-p", "tiny"], 1, "nothing was run under preset tiny yet"),
     ],
 )

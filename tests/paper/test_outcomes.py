@@ -122,3 +122,17 @@ def test_a_section_measures_each_network_once(monkeypatch):
     assert asked[3:] == ["by_image", "in_conflict"]  # no full audit
     section.preset = replace(section.preset, ledger=replace(section.preset.ledger, noise_images=0))
     assert outcomes.of_section(section).empty
+
+
+def test_without_the_images_of_a_preset_there_is_a_line_in_place_of_the_table(tmp_path, monkeypatch, capsys):
+    """The verdicts of `cifar100-cpu` can be had from what is published; CIFAR-100 itself has to be fetched."""
+    from types import SimpleNamespace
+
+    from semcont.paper.presets import load_preset
+
+    monkeypatch.setenv("SEMCONT_DATA", str(tmp_path))
+    section = SimpleNamespace(preset=load_preset("cifar100-cpu"))  # which can neither train nor measure
+    found = outcomes.of_section(section)
+    said = capsys.readouterr().out
+    assert found.empty and list(found.columns)[:3] == ["first", "second", "measure"]
+    assert "not at hand" in said and "semcont data" in said

@@ -244,11 +244,23 @@ def test_the_curve_over_the_radius_shows_seeds_and_not_their_intervals():
 @pytest.mark.parametrize("printed", [True, False])
 def test_the_papers_number_is_named_where_there_is_one(printed):
     parts = [seeded({"base": [0.4]}, space=space, eps=eps) for space in ("pixels", "normalised") for eps in (0, 8)]
-    table = pd.concat(parts).rename(columns={"value": "accuracy"})
+    table = pd.concat(parts).rename(columns={"value": "accuracy"}).assign(training="the arms")
     axes = plots.eps_spaces(table.assign(paper=40.0 if printed else np.nan, nearest=printed & (table["eps"] == 8)))
     told = legends(axes[0, 0].figure)
     assert any("on CIFAR-100" in text for text in told) == any("nearest" in text for text in told) == printed
     assert sum(line.get_linestyle() == ":" for line in axes[0, 0].lines) == printed
+    assert [ax.get_title(loc="left") for ax in axes.flat] == ["pixels", "normalised images"]
+
+
+def test_another_training_has_a_row_with_the_arms_pale_on_its_seeds():
+    parts = [seeded({"base": [0.5], "adv": [0.2, 0.6]}, training="the arms", space="pixels", eps=eps) for eps in (0, 8)]
+    parts += [seeded({"adv": [0.4]}, training="otherwise", space="pixels", eps=eps) for eps in (0, 8)]
+    table = pd.concat(parts).rename(columns={"value": "accuracy"}).assign(paper=np.nan, nearest=False)
+    axes = plots.eps_spaces(table)
+    assert [ax.get_title(loc="left") for ax in axes.flat] == ["training: the arms", "training: otherwise"]
+    assert sorted(line.get_ydata()[0] for line in axes[0, 0].lines) == pytest.approx([0.4, 0.5])
+    assert sorted((line.get_ydata()[0], line.get_alpha() or 1) for line in axes[1, 0].lines) == [(0.2, 0.4), (0.4, 1)]
+    assert "trained as the arms, the same seeds" in legends(axes[0, 0].figure)
 
 
 def test_contexts_name_their_lines_and_use_their_room():

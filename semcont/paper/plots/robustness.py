@@ -69,31 +69,48 @@ def worst_case(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 def eps_spaces(table: pd.DataFrame, printed: str = "CIFAR-100") -> np.ndarray:
     """Accuracy over the radius in pixels and on normalised images, means over seeds, beside the paper's numbers.
 
-    `table` is that of `audit.grid.nearest` for one training. Where it has numbers of the paper, on the data `printed`,
-    an arm's is a dotted line in its colour, and a ring marks the cell nearest to it.
+    `table` is that of `audit.grid.nearest`: a column of panels per unit, a row per training, the arms' first, whose
+    lines on the same seeds stand pale in the rows below. Where it has numbers of the paper, on the data `printed`, an
+    arm's is a dotted line in its colour, and a ring marks the cell nearest to it.
     """
-    spaces = list(dict.fromkeys(table["space"]))
-    fig, axes = style.panels(1, len(spaces), size=(3.9, 3.3), sharey=True)
-    for ax, space in zip(axes[0], spaces, strict=True):
-        inside = table[table["space"] == space]
-        radii = sorted(inside["eps"].unique())
-        for arm in style.arm_order(table):
-            rows = inside[inside["arm"] == arm].set_index("eps")
-            _seeds_and_line(ax, rows, radii, range(len(radii)), arm)
-            _nearest(ax, rows, radii, arm)
-        ax.set_xticks(range(len(radii)), [f"{eps:g}" for eps in radii])
-        unit = "pixels" if space == "pixels" else "normalised images"
-        ax.set(xlabel=f"radius in 1/255 of {unit}", title=unit, ylim=(0, 1))
-        ax.yaxis.set_major_formatter(lambda value, _: f"{value * 100:.0f} %")
-    axes[0, 0].set_ylabel("accuracy")
+    spaces, trainings = (list(dict.fromkeys(table[name])) for name in ("space", "training"))
+    tall = 3.3 if len(trainings) < 2 else 2.4
+    fig, axes = style.panels(len(trainings), len(spaces), size=(3.9, tall), sharex=True, sharey=True)
+    for training, row in zip(trainings, axes, strict=True):
+        for space, ax in zip(spaces, row, strict=True):
+            inside = table[table["space"] == space]
+            _one_space(ax, inside[inside["training"] == training], inside[inside["training"] == trainings[0]])
+            unit = "pixels" if space == "pixels" else "normalised images"
+            ax.set(xlabel=f"radius in 1/255 of {unit}", title=unit if len(trainings) < 2 else "", ylim=(0, 1))
+            ax.label_outer()
+            ax.yaxis.set_major_formatter(lambda value, _: f"{value * 100:.0f} %")
+        row[0].set(ylabel="accuracy")
+        if len(trainings) > 1:
+            row[0].set(title=f"training: {training}")
     style.legend_above(fig, axes[0, 0])
-    key = style.seeds_key(table)
+    key = style.seeds_key(table.assign(arm=table["training"] + table["arm"]))
+    if len(trainings) > 1:
+        words = f"trained as {trainings[0]}, the same seeds"
+        key.append(style.entry(words, marker="", linestyle="-", linewidth=1.2, alpha=0.4))
     if table["paper"].notna().any():
         words = f"the paper's number for the arm, on {printed}"
         key.append(style.entry(words, marker="", linestyle=":", linewidth=1.2))
         key.append(style.entry("the radius nearest to that number", markersize=9, markerfacecolor="none"))
     style.key_below(fig, key)
     return axes
+
+
+def _one_space(ax: Axes, table: pd.DataFrame, arms: pd.DataFrame) -> None:
+    """One training in one unit, a line per arm; `arms` as they are, pale, where that is another training."""
+    radii = sorted(table["eps"].unique())
+    for arm in style.arm_order(table):
+        rows = table[table["arm"] == arm].set_index("eps")
+        _seeds_and_line(ax, rows, radii, range(len(radii)), arm)
+        _nearest(ax, rows, radii, arm)
+        if (arms["training"] != table["training"].iloc[0]).any():
+            same = arms[(arms["arm"] == arm) & arms["seed"].isin(rows["seed"])].groupby("eps")["accuracy"].mean()
+            ax.plot(range(len(radii)), same.reindex(radii), color=style.ARM_COLOURS[arm], linewidth=1.2, alpha=0.4)
+    ax.set_xticks(range(len(radii)), [f"{eps:g}" for eps in radii])
 
 
 def _nearest(ax: Axes, rows: pd.DataFrame, radii: Sequence[float], arm: str) -> None:
