@@ -84,8 +84,9 @@ def judge(preset: str | Preset) -> tuple[pd.DataFrame, pd.DataFrame]:
             if found.cases is not None:
                 about = {"id": each.id, "section": each.section, "alpha": alpha, "sign": _sign(each)}
                 cases.append(found.cases.assign(**about))
-    tests = pd.concat(cases, ignore_index=True) if cases else pd.DataFrame()
-    return pd.DataFrame(rows, columns=COLUMNS), tests.reindex(columns=CASES)
+    # A table made without rows holds words and numbers alike; reindexed, it would hold numbers alone.
+    tests = pd.concat(cases, ignore_index=True).reindex(columns=CASES) if cases else pd.DataFrame(columns=CASES)
+    return pd.DataFrame(rows, columns=COLUMNS), tests
 
 
 def _judged(claim: Claim, settings: Preset, family: int) -> Judged:

@@ -6,7 +6,7 @@ import re
 import pandas as pd
 import pytest
 
-from semcont.paper import claims, paths
+from semcont.paper import claims, paths, plots
 from semcont.paper.strict import SettingsError, read_yaml
 from semcont.paper.verdicts import ledger
 
@@ -309,7 +309,11 @@ def test_without_records_nothing_is_claimed(tmp_path, monkeypatch):
     assert list(table.columns) == claims.COLUMNS
     assert set(table["verdict"]) == {"not run", "not tested"}
     assert table["reason"].str.len().gt(0).all()
-    assert claims.comparisons("quick")["source"].eq("paper").all()
+    theirs = claims.comparisons("quick")
+    assert theirs["source"].eq("paper").all()
+    _, tests = claims.judge("quick")
+    assert tests.empty and list(tests.columns) == claims.CASES
+    assert plots.claims_primary(theirs, tests, table).shape == (1, 1)  # what cannot be judged can be drawn
 
 
 def test_difference_intervals_follow_newcombe(judge):

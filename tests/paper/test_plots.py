@@ -133,6 +133,17 @@ def test_the_primary_claims_have_a_picture_of_their_own(ledger):
     assert any("paper" in text for text in legends(axes[0].figure))
 
 
+def test_where_nothing_is_tested_the_primary_claims_have_the_papers_marks_alone(ledger):
+    """As under a preset of a network that nobody here trained: no test, no ratio, and so no panel of ratios."""
+    from semcont.paper import claims
+
+    table, tests, verdicts = ledger
+    theirs = table[table["source"] == "paper"].assign(ratio=np.nan)
+    axes = plots.claims_primary(theirs, pd.DataFrame(columns=claims.CASES), verdicts.assign(verdict="not tested"))
+    assert axes.shape == (1, 1) and [label.get_text() for label in axes[0, 0].get_yticklabels()] == ["wins"]
+    assert legends(axes[0, 0].figure) == ["paper"]
+
+
 def test_the_forest_says_what_its_marks_and_its_axis_are(ledger):
     ax = plots.claims_forest(*ledger)
     told = legends(ax.figure)

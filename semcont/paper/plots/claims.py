@@ -109,18 +109,19 @@ def claims_ratios(
 
 def claims_primary(table: pd.DataFrame, tests: pd.DataFrame, verdicts: pd.DataFrame) -> np.ndarray:
     """The primary claims alone: above, those about accuracies as in `claims_forest`; below, ratios as in
-    `claims_ratios`, on one axis.
+    `claims_ratios`, on one axis, where there are any.
     """
     primary = table[table["id"].isin(_primary(verdicts))]
     points = primary[primary["unit"] == "percent"]
     ratios = primary[(primary["unit"] != "percent") & (primary["source"] == "ours") & primary["ratio"].notna()]
     above = _placed(points, [_paper(points), _ours(points, tests, "percent")], verdicts)
     below = _placed(ratios, [_ours(ratios, tests, "ratio")], verdicts)
-    heights = [_height(marks) - 0.75 for marks in (above, below)]
+    parts = [(above, points, points["difference"] * points["sign"])]
+    parts += [(below, ratios, ratios["ratio"].pow(ratios["sign"]))] if len(below) else []
+    heights = [_height(marks) - 0.75 for marks, _, _ in parts]
     settings = {"figsize": (_WIDTH, sum(heights) + 1.5), "height_ratios": heights, "squeeze": False}
-    figure, axes = plt.subplots(2, 1, **settings)
-    values = (points["difference"] * points["sign"], ratios["ratio"].pow(ratios["sign"]))
-    for ax, marks, shown, value in zip(axes[:, 0], (above, below), (points, ratios), values, strict=True):
+    figure, axes = plt.subplots(len(parts), 1, **settings)
+    for ax, (marks, shown, value) in zip(axes[:, 0], parts, strict=True):
         _rows(ax, marks, verdicts)
         for label in ax.get_yticklabels():
             label.set(fontweight="normal")  # all are primary
@@ -128,9 +129,10 @@ def claims_primary(table: pd.DataFrame, tests: pd.DataFrame, verdicts: pd.DataFr
         _seeds(ax, shown, marks, value)
         _diamonds(ax, marks)
     _points_axis(axes[0, 0], above)
-    axes[1, 0].axvline(1, color="#444444", linewidth=1, zorder=1)
-    _ratio_axis(axes[1, 0])
-    axes[1, 0].set_xlabel("← opposite to the paper      ratio between the two arms      as the paper says →")
+    for ax in axes[1:, 0]:
+        ax.axvline(1, color="#444444", linewidth=1, zorder=1)
+        _ratio_axis(ax)
+        ax.set_xlabel("← opposite to the paper      ratio between the two arms      as the paper says →")
     key = [entry for entry in _key(pd.concat([above, below]), verdicts) if "primary" not in entry.get_label()]
     figure.legend(handles=key, loc="outside upper right", ncols=2)
     return axes
