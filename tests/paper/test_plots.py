@@ -142,6 +142,8 @@ def test_where_nothing_is_tested_the_primary_claims_have_the_papers_marks_alone(
     axes = plots.claims_primary(theirs, pd.DataFrame(columns=claims.CASES), verdicts.assign(verdict="not tested"))
     assert axes.shape == (1, 1) and [label.get_text() for label in axes[0, 0].get_yticklabels()] == ["wins"]
     assert legends(axes[0, 0].figure) == ["paper"]
+    (empty,) = plots.claims_ratios(theirs, pd.DataFrame(columns=claims.CASES), verdicts).flat
+    assert "no ratio" in empty.get_title(loc="left")
 
 
 def test_the_forest_says_what_its_marks_and_its_axis_are(ledger):

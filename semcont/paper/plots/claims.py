@@ -104,6 +104,8 @@ def claims_ratios(
                   "(logarithmic, each section on its own scale)")  # fmt: skip
     if len(marks):
         figure.legend(handles=_key(marks, verdicts), loc="outside upper right", ncols=2)
+    else:
+        ax.set_title("no ratio between two arms was measured", fontsize=8, color=style.MUTED)
     return axes
 
 
