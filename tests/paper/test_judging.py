@@ -37,6 +37,11 @@ def spread(mean: float, sd: float, n: int = 10) -> np.ndarray:
     return mean + sd * (values - values.mean()) / values.std(ddof=1)
 
 
+def test_an_effect_that_no_two_accuracies_can_differ_by_is_called_so():
+    judged = judging.judge_training(claim(), found([-0.05, -0.6, -0.6], base=0.9))
+    assert judged.verdict == "undecided" and "3 seeds would have shown no difference of accuracies" in judged.reason
+
+
 @pytest.mark.parametrize(
     ("mean", "sd", "direction", "verdict"),
     [

@@ -128,5 +128,6 @@ def power_text(cases: pd.DataFrame) -> str:
     """The smallest effect that so many seeds would have shown, in the case where it is largest."""
     row = cases.loc[cases["detectable"].idxmax()]
     size = f"a factor of {row['detectable']:.3g}" if row["unit"] == "ratio" else f"{row['detectable']:.2g}"
-    size += " points" if row["unit"] == "percent" else ""
+    if row["unit"] == "percent":
+        size = f"{size} points" if row["detectable"] < 100 else "no difference of accuracies at all"
     return f"{row['seeds']} seeds would have shown {size} (power 80 %)"
