@@ -72,11 +72,14 @@ def of_section(section) -> pd.DataFrame:
     of them, this cannot. Without a full audit, or without known context, there are the others.
     """
     preset, images = section.preset, section.preset.ledger.noise_images
-    absent = None if not images else _absent(preset)
-    if absent:
-        print(f"no intervals over test images, which are not at hand: {absent}")
-    if absent or not images:
-        return noise(pd.DataFrame(columns=["arm", "seed", "image", "group"]), ())
+    nothing = noise(pd.DataFrame(columns=["arm", "seed", "image", "group"]), ())
+    if not images:
+        return nothing
+    try:
+        source_of(preset, "test")
+    except DataError as error:
+        print(f"no intervals over test images, which are not at hand: {error}")
+        return nothing
     paired = {arm for pair in PAIRS for arm in pair}
     runs = section.runs([arm for arm in preset.arms if arm in paired])
     tables = [section.measured(by_image, runs, attacks=robustness.table2(preset), images=images)]
@@ -87,15 +90,6 @@ def of_section(section) -> pd.DataFrame:
     places = {first: place for place, (first, _) in enumerate(PAIRS)}
     found = pd.concat([noise(table, PAIRS) for table in tables])
     return found.sort_values("first", key=lambda names: names.map(places), kind="stable", ignore_index=True)
-
-
-def _absent(preset) -> DataError | None:
-    """Why the preset's test images cannot be read, where they cannot."""
-    try:
-        source_of(preset, "test")
-    except DataError as error:
-        return error
-    return None
 
 
 def noise(table: pd.DataFrame, pairs: Sequence[Sequence[str]], *, resamples: int = 2000) -> pd.DataFrame:

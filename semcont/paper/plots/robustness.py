@@ -74,22 +74,23 @@ def eps_spaces(table: pd.DataFrame, printed: str = "CIFAR-100") -> np.ndarray:
     arm's is a dotted line in its colour, and a ring marks the cell nearest to it.
     """
     spaces, trainings = (list(dict.fromkeys(table[name])) for name in ("space", "training"))
-    tall = 3.3 if len(trainings) < 2 else 2.4
+    several = len(trainings) > 1
+    tall = 2.4 if several else 3.3
     fig, axes = style.panels(len(trainings), len(spaces), size=(3.9, tall), sharex=True, sharey=True)
     for training, row in zip(trainings, axes, strict=True):
         for space, ax in zip(spaces, row, strict=True):
             inside = table[table["space"] == space]
             _one_space(ax, inside[inside["training"] == training], inside[inside["training"] == trainings[0]])
             unit = "pixels" if space == "pixels" else "normalised images"
-            ax.set(xlabel=f"radius in 1/255 of {unit}", title=unit if len(trainings) < 2 else "", ylim=(0, 1))
+            ax.set(xlabel=f"radius in 1/255 of {unit}", title="" if several else unit, ylim=(0, 1))
             ax.label_outer()
             ax.yaxis.set_major_formatter(lambda value, _: f"{value * 100:.0f} %")
         row[0].set(ylabel="accuracy")
-        if len(trainings) > 1:
+        if several:
             row[0].set(title=f"training: {training}")
     style.legend_above(fig, axes[0, 0])
     key = style.seeds_key(table.assign(arm=table["training"] + table["arm"]))
-    if len(trainings) > 1:
+    if several:
         words = f"trained as {trainings[0]}, the same seeds"
         key.append(style.entry(words, marker="", linestyle="-", linewidth=1.2, alpha=0.4))
     if table["paper"].notna().any():
