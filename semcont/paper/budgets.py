@@ -127,9 +127,10 @@ class Audit:
     far: float = 128  # in 1/255: a radius that has a uniform grey image in reach
     eps_images: int = 0  # of the curves over the radius, in pixels and in normalised space
     spaces: tuple[str, ...] = ()  # the adversarial arms trained with their radius meant so, see `attack.space`
+    spaces_epochs: tuple[int, ...] = ()  # further lengths of these networks, beside the arms'
     finetune_epochs: int = 0  # of C and ADV, fine-tuned from `base` with the paper's optimiser
     finetune_lr: float = 1e-5  # of Adam; paper: 1e-5
-    variant_seeds: int = 1  # seeds of the last two; 0: planned, and none trained yet
+    variant_seeds: int = 1  # seeds of `spaces` and of the fine-tuned; 0: planned, and none trained yet
 
     def __post_init__(self) -> None:
         counts = ("images", "whole_images", "grid_images", "transfer_images", "eps_images")
@@ -140,14 +141,16 @@ class Audit:
                 f"whole_images and grid_images must be at most images, {self.images}, not {self.whole_images} and "
                 f"{self.grid_images}"
             )
-        for name in ("grid_steps", "grid_restarts"):
+        for name, least in (("grid_steps", 1), ("grid_restarts", 1), ("spaces_epochs", 0)):
             values = getattr(self, name)
-            if not values or min(values) < 1 or list(values) != sorted(set(values)):
+            if len(values) < least or min(values, default=1) < 1 or list(values) != sorted(set(values)):
                 raise ValueError(f"{name} must be numbers of at least 1 that rise, not {list(values)}")
         for name, known in (("grid_losses", _LOSSES), ("spaces", _SPACES)):
             unknown = [value for value in getattr(self, name) if value not in known]
             if unknown:
                 raise ValueError(f"{name}: there is no {unknown[0]!r}, only {', '.join(known)}")
+        if self.spaces_epochs and not self.spaces:
+            raise ValueError(f"spaces_epochs, {list(self.spaces_epochs)}, are of networks that spaces does not ask for")
         if not 0 < self.effort <= 1:
             raise ValueError(f"effort must lie in (0, 1], not {self.effort!r}")
         if not self.finetune_lr > 0:

@@ -92,11 +92,17 @@ def stems(preset: Preset) -> list[Variant]:
 
 
 def spaces(preset: Preset) -> list[Variant]:
-    """The adversarial arms with their radius meant on normalised images, as `preset.robustness.audit` asks."""
+    """The adversarial arms with their radius meant on normalised images, as `preset.robustness.audit` asks: as long as
+    the arms, and for each of `spaces_epochs`.
+    """
     own = preset.robustness.audit
     adversarial = [arm for arm in ("adv", "adv+c") if arm in preset.arms] if own.variant_seeds else []
-    named = {space: f"radius in {space.replace('-', ', ')} space" for space in own.spaces}
-    return [Variant(named[space], arm, {"space": space}, own.variant_seeds) for space in named for arm in adversarial]
+    trained: dict[str, dict[str, Any]] = {}
+    for space in own.spaces:
+        name = f"radius in {space.replace('-', ', ')} space"
+        trained[name] = {"space": space}
+        trained |= {f"{name}, {n} epochs": {"space": space, "epochs": n} for n in own.spaces_epochs}
+    return [Variant(name, arm, trained[name], own.variant_seeds) for name in trained for arm in adversarial]
 
 
 def finetuned(preset: Preset) -> list[Variant]:

@@ -382,6 +382,8 @@ def test_random_logits_and_zero_gradients_are_told_from_sound_ones():
         ("whole_images", 3, "at most images, 2"),
         ("grid_losses", ("dlp",), "there is no 'dlp'"),
         ("spaces", ("pixels",), "there is no 'pixels'"),
+        ("spaces_epochs", (96,), "that spaces does not ask for"),
+        ("spaces_epochs", (96, 0), "that rise"),
         ("grid_steps", (50, 10), "that rise"),
         ("effort", 0, "must lie in"),
         ("images", -1, "at least 0"),

@@ -145,22 +145,25 @@ def test_a_variant_is_told_beside_the_arm_on_its_own_seeds():
 
 
 def test_what_is_trained_otherwise_is_what_the_preset_asks_for():
-    own = Audit(spaces=("normalised",), finetune_epochs=3, variant_seeds=1)
+    own = Audit(spaces=("normalised",), spaces_epochs=(5,), finetune_epochs=3, variant_seeds=1)
     preset = replace(load_preset("smoke"), robustness=replace(load_preset("smoke").robustness, audit=own))
     section = SimpleNamespace(preset=preset, runs=lambda arms, *, seeds, **changes: [(arms[0], seeds, changes)])
     found = grid.otherwise_trained(section)
-    assert list(found) == ["radius in normalised space", "from base, Adam 1e-05"]
+    names = ["radius in normalised space", "radius in normalised space, 5 epochs", "from base, Adam 1e-05"]
+    assert list(found) == names
     space, literal = {"space": "normalised"}, {"start": "base", "optimizer": "adam", "lr": 1e-5}
     literal |= {"schedule": "constant", "weight_decay": 0.0, "epochs": 3}
-    assert found["radius in normalised space"] == [("adv", 1, space), ("adv+c", 1, space)]
+    assert found[names[0]] == [("adv", 1, space), ("adv+c", 1, space)]
+    assert found[names[1]] == [(arm, 1, space | {"epochs": 5}) for arm in ("adv", "adv+c")]
     assert found["from base, Adam 1e-05"] == [("c", 1, literal), ("adv", 1, literal)]
     assert not grid.otherwise_trained(SimpleNamespace(preset=load_preset("quick"), runs=None))
 
 
 def test_the_graph_trains_them_and_knows_what_they_start_from():
-    own = Audit(spaces=("normalised",), finetune_epochs=3, variant_seeds=1)
+    own = Audit(spaces=("normalised",), spaces_epochs=(5,), finetune_epochs=3, variant_seeds=1)
     preset = replace(load_preset("smoke"), robustness=replace(load_preset("smoke").robustness, audit=own))
     names = [job.name for job in graph.beside(preset)["spaces"]]
     assert names[:2] == ["adv-s0-space=normalised", "adv+c-s0-space=normalised"]
-    assert all(name.startswith(("c-s0-start=base+optimizer=adam", "adv-s0-start=base+")) for name in names[2:])
-    assert graph.beside(preset)["spaces"][2].preset(preset).epochs_of("c") == 3 and len(names) == 4
+    longer = [job.preset(preset).epochs_of(job.arm) for job in graph.beside(preset)["spaces"]]
+    assert longer == [preset.epochs_of("adv"), preset.epochs_of("adv+c"), 5, 5, 3, 3]
+    assert all(name.startswith(("c-s0-start=base+optimizer=adam", "adv-s0-start=base+")) for name in names[4:])
