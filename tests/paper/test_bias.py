@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 import torch
+from sections import Section
 
 from semcont.paper import bias, fairness
 from semcont.paper.execution import graph
@@ -88,19 +89,6 @@ def test_what_is_trained(preset):
         graph.Job(arm, seed, tuple(changes.items())).name for arm, seed, changes in jobs
     }
     assert bias.conditions(load_preset("quick")) == []
-
-
-class Section:
-    def __init__(self, preset, arms=None) -> None:
-        self.preset = preset
-
-    def runs(self, arms, *, seeds=None, **changes):
-        return [trained(self.preset, arm, seed, **changes) for arm in arms for seed in range(seeds or 1)]
-
-    def measured(self, function, runs):
-        from semcont.paper.runs import measured
-
-        return pd.concat([measured(run, function) for run in runs], ignore_index=True)
 
 
 def test_the_table_names_each_condition(preset, monkeypatch):

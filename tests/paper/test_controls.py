@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sections import Section
 
 from semcont.paper import continuity, controls, paired, plots, robustness, tempered, variants
 from semcont.paper.budgets_beyond import ABLATIONS, Controls
@@ -19,20 +20,6 @@ from semcont.paper.presets import load_preset
 from semcont.paper.runs import measured, predict, trained
 
 SMOKE = load_preset("smoke")
-
-
-class Section:
-    """What the measurements need of a section."""
-
-    def __init__(self, preset) -> None:
-        self.preset = preset
-
-    def runs(self, arms=None, *, seeds=None, **changes):
-        arms = arms or self.preset.arms
-        return [trained(self.preset, arm, k, **changes) for arm in arms for k in range(seeds or 1)]
-
-    def measured(self, function, runs=None, **settings):
-        return pd.concat([measured(run, function, **settings) for run in runs or self.runs()], ignore_index=True)
 
 
 def _table(**arms: list[float]) -> pd.DataFrame:

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from sections import Section
 
 from semcont.paper import followed, variants
 from semcont.paper.budgets_beyond import Lengths
 from semcont.paper.presets import load_preset
-from semcont.paper.runs import measured, trained
 
 SMOKE = load_preset("smoke")
 
@@ -53,20 +53,9 @@ def test_the_values_are_those_of_the_notebooks(tmp_path, monkeypatch):
     preset = replace(SMOKE, lengths=lengths, gradients=replace(SMOKE.gradients, images=10))
     preset = replace(preset, continuity=replace(preset.continuity, images=40))
 
-    class Section:
-        def __init__(self):
-            self.preset = preset
-
-        def runs(self, arms, seeds, **changes):
-            return [trained(preset, arm, seed, **changes) for arm in arms for seed in range(seeds)]
-
-        def measured(self, function, runs, **settings):
-            return pd.concat([measured(run, function, **settings) for run in runs], ignore_index=True)
-
-    found = followed.measures(Section())
+    found = followed.measures(Section(preset))
     assert len(found) == 2 * 2 * 3 and np.isfinite(found["value"]).all()
     assert set(found["measure"]) == set(followed.MEASURES) and set(found["epochs"]) == {1, 2}
     assert len(followed.orders(found)) == 6
-    off = Section()
-    off.preset = replace(preset, lengths=replace(lengths, followed=False))
+    off = Section(replace(preset, lengths=replace(lengths, followed=False)))
     assert followed.measures(off).empty and len(variants.lengths(off.preset)) == 4

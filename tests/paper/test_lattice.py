@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sections import Section
 from torch import nn
 
 from semcont.datasets import ImageSet
@@ -129,16 +130,10 @@ def test_both_are_measured_on_the_presets_networks(tmp_path, monkeypatch):
     preset = replace(SMOKE, arms=("adv", "adv+c"), lengths=replace(SMOKE.lengths, epochs=(1,)))
     seen = []
 
-    class Section:
-        def __init__(self, preset):
-            self.preset = preset
-
-        def runs(self, arms, seeds, **changes):
-            return [trained(preset, arm, seed, **changes) for arm in arms for seed in range(seeds)]
-
-        def measured(self, function, runs, **settings):
+    class Seen(Section):
+        def measured(self, function, runs=None, **settings):
             seen.extend(runs)
-            return pd.concat([measured(run, function, **settings) for run in runs], ignore_index=True)
+            return super().measured(function, runs, **settings)
 
     found = lattice.measures(Section(preset))
     assert list(found) == lattice.COLUMNS and found["part"].tolist() == ["arms"] * 2 + ["lengths"] * 2
@@ -148,7 +143,7 @@ def test_both_are_measured_on_the_presets_networks(tmp_path, monkeypatch):
         trained(preset, "adv", 0), robustness.by_attack, attacks=robustness.table2(preset), images=None
     ).set_index("attack")["accuracy"]
     assert found.loc[0, ["clean", "attacked"]].tolist() == pytest.approx(table2.tolist())
-    behind = stems.measures(Section(preset))
+    behind = stems.measures(Seen(preset))
     assert set(behind["stem"]) == {"cifar-stride2", "cifar-averaged"} and np.isfinite(behind["value"]).all()
     assert len(behind) == 2 * 2 * 3 and len(stems.differences(behind)) == 2 * 3
     averaged = next(run for run in seen if run.changes.get("stem") == "cifar-averaged")

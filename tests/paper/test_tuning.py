@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from sections import Section
 
 from semcont import distance_score
 from semcont.paper import claims, paths, runs, tuning, variants
@@ -144,19 +145,6 @@ def test_a_reader_sees_who_picked_which_candidate():
 
 
 # --- what is measured -------------------------------------------------------------------------------------------------
-
-
-class Section:
-    """What the measurements need of a section."""
-
-    def __init__(self, preset) -> None:
-        self.preset = preset
-
-    def runs(self, arms, *, seeds, first=0, **changes):
-        return [trained(self.preset, arm, first + k, **changes) for arm in arms for k in range(seeds)]
-
-    def measured(self, function, runs, **settings):
-        return pd.concat([measured(run, function, **settings) for run in runs], ignore_index=True)
 
 
 def test_candidates_are_judged_on_their_own_validation_images_alone(monkeypatch):
