@@ -343,3 +343,5 @@ def test_blue_is_better_whichever_way_a_measure_points():
     assert side["sensitivity ↓"] == side["randomhead → 0"] == -1 and np.isnan(side["gini"])
     assert np.isfinite(grey[:, heads.index("gini")]).all() and np.isfinite(grey).sum() == 2
     assert {"better than base", "worse than base"} <= set(legends(ax.figure))
+    (alone,) = plots.explanation_measures(table[table["arm"] == "base"]).flat
+    assert legends(alone.figure) == []

@@ -54,7 +54,8 @@ def explanation_measures(table: pd.DataFrame, axes: np.ndarray | None = None) ->
     heads = [_SHORT.get(name, name) + _BETTER[explanations.MEASURES[name]] for name in measures]
     top.set_xticks(range(len(measures)), heads, fontsize=7.5)
     top.tick_params(axis="x", length=0, labeltop=True, labelbottom=False)
-    style.key_below(top.figure, _key())
+    if len(arms) > 1:  # `base` alone is compared with nothing
+        style.key_below(top.figure, _key())
     return axes
 
 
