@@ -155,7 +155,7 @@ def test_what_is_trained_otherwise_is_what_the_preset_asks_for():
     literal |= {"schedule": "constant", "weight_decay": 0.0, "epochs": 3}
     assert found[names[0]] == [("adv", 1, space), ("adv+c", 1, space)]
     assert found[names[1]] == [(arm, 1, space | {"epochs": 5}) for arm in ("adv", "adv+c")]
-    assert found["from base, Adam 1e-05"] == [("c", 1, literal), ("adv", 1, literal)]
+    assert found[names[2]] == [("c", 1, literal), ("adv", 1, literal)]
     assert not grid.otherwise_trained(SimpleNamespace(preset=load_preset("quick"), runs=None))
 
 

@@ -265,3 +265,7 @@ def test_what_it_says_of_another_unit_of_the_radius_is_so(text):
     told = text.replace("\n", " ")
     assert "`adv` passes through the paper's number, but `adv+c` stays below its own at every radius" in told
     assert "after two hours of training (96 epochs) as after the 36 of the other arms" in told
+    kept = (paths.checkpoints() / "cifar100-cpu" / "spaces").glob("*/record.json")
+    every = [json.loads(path.read_text()) for path in kept]
+    hours = [run["seconds"] / 3600 for run in every if run["settings"]["training"]["epochs"] == 96]
+    assert hours == pytest.approx([2, 2], rel=0.05)
